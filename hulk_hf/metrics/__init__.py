@@ -1,0 +1,3 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The figures that results are judged by."""
