@@ -1,0 +1,255 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of Hulk: the shared trunk in two sub-configurations and a table of tasks."""
+
+from huggingface_hub.dataclasses import strict
+from transformers.configuration_utils import PreTrainedConfig
+
+from .tasks_hulk import KNOWN_TASKS, HulkTask
+
+
+@strict
+class HulkVisionConfig(PreTrainedConfig):
+    """The image tokenizer and the shared encoder (Paper, Sec. 3.2; a plain ViT without class token).
+
+    Attributes:
+        hidden_size: Token width C.
+        num_hidden_layers: Encoder layers.
+        num_attention_heads: Attention heads; must divide `hidden_size`.
+        intermediate_size: Width of the MLPs.
+        patch_size: Side of an image patch in pixels.
+        num_channels: Channels of the input picture.
+        drop_path_rate: Stochastic depth of the last layer; the rate grows linearly from 0 at the first.
+        layer_norm_eps: Epsilon of all layer norms of the encoder.
+        image_positions: Where the position table of the image tokens comes from: `stretched` (a 14x14 sin-cos table
+            resized bicubically, as the released weights have it), `native` (sin-cos on the grid itself) or `stored`
+            (tables kept in the checkpoint, one per input size).
+        initializer_range: Standard deviation of new weights.
+    """
+
+    model_type = "hulk_vision"
+    base_config_key = "vision_config"
+
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    patch_size: int = 16
+    num_channels: int = 3
+    drop_path_rate: float | int = 0.2
+    layer_norm_eps: float = 1e-6
+    image_positions: str = "stretched"
+    initializer_range: float = 0.02
+
+    def validate_architecture(self):
+        """Check what the field types cannot say."""
+        if self.hidden_size % self.num_attention_heads or self.hidden_size % 4:
+            raise ValueError(
+                f"hidden_size must be divisible by num_attention_heads and by 4, got {self.hidden_size} and "
+                f"{self.num_attention_heads} heads"
+            )
+        if self.image_positions not in ("stretched", "native", "stored"):
+            raise ValueError(
+                f"image_positions must be 'stretched', 'native' or 'stored', got {self.image_positions!r}"
+            )
+        if not 0 <= self.drop_path_rate < 1:
+            raise ValueError(f"drop_path_rate must be in [0, 1), got {self.drop_path_rate}")
+
+
+@strict
+class HulkDecoderConfig(PreTrainedConfig):
+    """The shared decoder (Paper, Sec. 3.2): self-attention over context and query tokens, post-norm.
+
+    Attributes:
+        hidden_size: Token width d.
+        num_hidden_layers: Decoder layers.
+        num_attention_heads: Attention heads; must divide `hidden_size`.
+        intermediate_size: Width of the MLPs.
+        layer_norm_eps: Epsilon of all layer norms of the decoder.
+        modality_embedding: Add a learned vector per modality to context and query tokens. Off in the released
+            weights, where the query token of each family alone says what to produce.
+        initializer_range: Standard deviation of new weights.
+    """
+
+    model_type = "hulk_decoder"
+    base_config_key = "decoder_config"
+
+    hidden_size: int = 256
+    num_hidden_layers: int = 9
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    layer_norm_eps: float = 1e-5
+    modality_embedding: bool = False
+    initializer_range: float = 0.02
+
+    def validate_architecture(self):
+        """Check what the field types cannot say."""
+        if self.hidden_size % self.num_attention_heads or self.hidden_size % 4:
+            raise ValueError(
+                f"hidden_size must be divisible by num_attention_heads and by 4, got {self.hidden_size} and "
+                f"{self.num_attention_heads} heads"
+            )
+
+
+# Released sizes, and one that trains on a laptop. The released ViT-L decoder width was never published: 256 is kept.
+_PRESETS = {
+    "hulk-base": {},
+    "hulk-large": {
+        "vision_config": {
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+            "drop_path_rate": 0.5,
+        }
+    },
+    "hulk-tiny": {
+        "vision_config": {
+            "hidden_size": 192,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 6,
+            "intermediate_size": 768,
+            "drop_path_rate": 0.0,
+        },
+        "decoder_config": {
+            "hidden_size": 128,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 512,
+        },
+        "text_feature_size": 384,
+    },
+}
+
+
+@strict
+class HulkConfig(PreTrainedConfig):
+    """Configuration of a Hulk model.
+
+    Attributes:
+        vision_config: Image tokenizer and encoder.
+        decoder_config: Shared decoder.
+        tasks: The tasks of this checkpoint: names of known tasks, or `{name: fields of HulkTask}`.
+        default_tasks: `{family: task name}`, the task meant when only the family, or nothing, is named. Default: the
+            first task of each family.
+        text_feature_size: Width of the label features (768 for the released BERT features).
+
+    Example:
+        >>> config = HulkConfig(tasks=["pose-coco", "pose-aic"])
+        >>> config.task("pose").name
+        'pose-coco'
+    """
+
+    model_type = "hulk"
+    sub_configs_defaults = {"vision_config": HulkVisionConfig, "decoder_config": HulkDecoderConfig}
+
+    vision_config: dict | PreTrainedConfig | None = None
+    decoder_config: dict | PreTrainedConfig | None = None
+    tasks: dict | list | tuple | None = None
+    default_tasks: dict | None = None
+    text_feature_size: int = 768
+
+    def __post_init__(self, **kwargs):
+        self.tasks = _expand_tasks(["pose-coco"] if self.tasks is None else self.tasks)
+        first = {}
+        for name in self.tasks:
+            first.setdefault(self._named_task(name).family, name)
+        self.default_tasks = {**first, **(self.default_tasks or {})}
+        if not __name__.startswith("transformers_modules"):
+            # transformers looks up this field before its registry and would ask owners of the package for
+            # trust_remote_code; it is put back when the configuration is written.
+            self._hub_custom_pipelines = kwargs.pop("custom_pipelines", None)
+        if len(self.tasks) == 1 and "id2label" not in kwargs:
+            kwargs["id2label"] = dict(enumerate(self.task().labels))
+            kwargs["label2id"] = {label: index for index, label in kwargs["id2label"].items()}
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def preset(cls, name: str, **overrides) -> "HulkConfig":
+        """Build the configuration of a named size.
+
+        Args:
+            name: `hulk-base`, `hulk-large` or `hulk-tiny`.
+            overrides: Fields of the configuration; sub-configurations given as dicts are merged into the preset.
+
+        Raises:
+            ValueError: No preset has this name.
+        """
+        if name not in _PRESETS:
+            raise ValueError(f"name: no preset {name!r}, expected one of {sorted(_PRESETS)}")
+        fields = {key: dict(value) if isinstance(value, dict) else value for key, value in _PRESETS[name].items()}
+        for key, value in overrides.items():
+            fields[key] = {**fields.get(key, {}), **value} if key.endswith("_config") else value
+        return cls(**fields)
+
+    def task(self, name: str | None = None, family: str | None = None) -> HulkTask:
+        """Find a task of this checkpoint.
+
+        Args:
+            name: A task name, a family name (its default task), or None.
+            family: With `name=None`, the family whose default is meant; needed only if there are several families.
+
+        Raises:
+            ValueError: The checkpoint holds no such task, or `None` could mean several.
+        """
+        return self._named_task(self.task_name(name, family))
+
+    def task_name(self, name: str | None = None, family: str | None = None) -> str:
+        """Like `task`, but return only the full name (plain look-ups, which `torch.compile` can trace)."""
+        wanted = name if name is not None else family
+        if wanted is None:
+            if len(self.default_tasks) > 1:
+                raise ValueError(f"task: which one is meant? This checkpoint holds {sorted(self.tasks)}")
+            wanted = next(iter(self.default_tasks))
+        wanted = self.default_tasks.get(wanted, wanted)
+        if wanted not in self.tasks:
+            raise ValueError(f"task: no task {wanted!r} in this checkpoint, expected one of {sorted(self.tasks)}")
+        if family is not None and self.tasks[wanted]["family"] != family:
+            raise ValueError(
+                f"task: {wanted!r} is a task of family {self.tasks[wanted]['family']!r}, expected one of {family!r}"
+            )
+        return wanted
+
+    def _named_task(self, name: str) -> HulkTask:
+        return HulkTask.from_dict(name, self.tasks[name])
+
+    def validate_tasks(self):
+        """Check that every default names a task of its own family."""
+        for family, name in self.default_tasks.items():
+            if name not in self.tasks or self._named_task(name).family != family:
+                raise ValueError(f"default_tasks: {name!r} is no {family!r} task among {sorted(self.tasks)}")
+
+    def to_dict(self) -> dict:
+        """Serialise; label maps that follow from a single task are left out, they are derived on loading."""
+        out = super().to_dict()
+        pipelines = out.pop("_hub_custom_pipelines", None)
+        if pipelines and "custom_pipelines" not in out:
+            out["custom_pipelines"] = pipelines
+        if len(self.tasks) == 1:
+            out.pop("id2label", None)
+            out.pop("label2id", None)
+        return out
+
+
+def _expand_tasks(tasks: dict | list | tuple) -> dict[str, dict]:
+    """Write a table of tasks in full: known names become their fields, `HulkTask` objects become dicts."""
+    if not isinstance(tasks, dict):
+        named = (
+            {task: None for task in tasks} if all(isinstance(t, str) for t in tasks) else {t.name: t for t in tasks}
+        )
+        if len(named) != len(tasks):
+            raise ValueError(f"tasks: names must be distinct, got {list(tasks)!r}")
+        tasks = named
+    if not tasks:
+        raise ValueError("tasks: a checkpoint needs at least one task, got none")
+    expanded = {}
+    for name, fields in tasks.items():
+        if isinstance(fields, str):
+            if name not in KNOWN_TASKS:
+                raise ValueError(f"tasks: no known task {name!r}, expected names among {sorted(KNOWN_TASKS)}")
+            fields = KNOWN_TASKS[name]
+        expanded[name] = (HulkTask.from_dict(name, fields) if isinstance(fields, dict) else fields).to_dict()
+    return expanded
+
+
+__all__ = ["HulkConfig", "HulkDecoderConfig", "HulkVisionConfig"]

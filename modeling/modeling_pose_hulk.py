@@ -1,0 +1,119 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""HulkForPoseEstimation: 2-D joints of one person per crop, as heat maps."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .configuration_hulk import HulkConfig
+from .heads_hulk import HulkDenseHead
+from .loss_pose_hulk import pose_loss
+from .modeling_hulk import HulkModel
+from .pretrained_hulk import HulkPreTrainedModel
+
+
+@dataclass
+class HulkPoseEstimatorOutput(ModelOutput):
+    """Output of `HulkForPoseEstimation`.
+
+    Attributes:
+        loss: Sum of `loss_dict`; only when `labels` are given.
+        loss_dict: Each term of the loss, already weighted.
+        heatmaps: Shape (B, K, H/4, W/4), real values; the peak of a map is the place of its joint.
+        presence_logits: Shape (B, K): whether each joint can be seen at all.
+        encoder_last_hidden_state: Memory, shape (B, P, C).
+        hidden_states: Encoder: input of the first layer and output of every layer, each (B, P, C).
+        attentions: Encoder attention weights (eager attention only), each (B, heads, P, P).
+        decoder_hidden_states: Output of every decoder layer.
+        decoder_attentions: Decoder attention weights (eager attention only).
+    """
+
+    loss: torch.FloatTensor | None = None
+    loss_dict: dict[str, torch.FloatTensor] | None = None
+    heatmaps: torch.FloatTensor | None = None
+    presence_logits: torch.FloatTensor | None = None
+    encoder_last_hidden_state: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    decoder_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    decoder_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class HulkForPoseEstimation(HulkPreTrainedModel):
+    """Hulk with the dense head of its pose tasks.
+
+    Args:
+        config: Must hold at least one task of family `pose`; other tasks are ignored.
+
+    Example:
+        >>> model = HulkForPoseEstimation(HulkConfig.preset("hulk-tiny"))
+        >>> model(torch.zeros(1, 3, 256, 192)).heatmaps.shape
+        torch.Size([1, 17, 64, 48])
+    """
+
+    # Heads of other families and what only they use, when a checkpoint of many tasks is loaded.
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(text|box|mesh|caption)_head\.",
+        r"^hulk\.tokenizers\.(?!image\.)",
+        r"^hulk\.decoder\.queries\.(?!pose\.)",
+        r"^hulk\.decoder\.position_mlp_1d\.",
+        r"^dense_head\.\w+\.(?!pose)[\w-]+\.",
+        r"^dense_head\.label_features\.(?!pose)",
+    ]
+
+    def __init__(self, config: HulkConfig):
+        super().__init__(config)
+        self.hulk = HulkModel(config, families=["pose"])
+        self.dense_head = HulkDenseHead(config, list(self.hulk.tasks.values()))
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        label_weights: torch.Tensor | None = None,
+        task: str | None = None,
+        **kwargs,
+    ) -> HulkPoseEstimatorOutput:
+        """Estimate joints.
+
+        Args:
+            pixel_values: Shape (B, 3, H, W), one person per crop, normalised RGB.
+            labels: Target heat maps, shape (B, K, H/4, W/4). With them the loss is computed, with a term for every
+                decoder layer.
+            label_weights: Shape (B, K), 1 where a joint has a target; or a weight per pixel, shaped as `labels`.
+            task: Name of a pose task of this checkpoint; None means the default.
+
+        Raises:
+            ValueError: Unknown task, or inputs of the wrong shape.
+        """
+        resolved = self.hulk.resolve_task(task, family="pose")
+        grid = self.hulk.tokenizers["image"].grid(pixel_values)
+        outputs = self.hulk(pixel_values, task=resolved.name, auxiliary=labels is not None, **kwargs)
+        # Deep supervision: with labels, the head reads the states of all decoder layers, the last one first.
+        states = torch.stack([outputs.last_hidden_state, *(outputs.auxiliary_hidden_states or ())])
+        heatmaps, presence_logits = self.dense_head(states.flatten(0, 1), resolved.name, grid)
+        heatmaps = heatmaps.unflatten(0, states.shape[:2])
+        presence_logits = presence_logits.unflatten(0, states.shape[:2])
+
+        loss = loss_dict = None
+        if labels is not None:
+            loss_dict = pose_loss(heatmaps, presence_logits, labels, label_weights, resolved)
+            loss = torch.stack(list(loss_dict.values())).sum()
+        return HulkPoseEstimatorOutput(
+            loss=loss,
+            loss_dict=loss_dict,
+            heatmaps=heatmaps[0],
+            presence_logits=presence_logits[0],
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+        )
+
+
+__all__ = ["HulkForPoseEstimation", "HulkPoseEstimatorOutput"]

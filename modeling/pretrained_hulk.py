@@ -1,0 +1,41 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""HulkPreTrainedModel: what the trunk, its parts and every task class share."""
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel
+
+from .configuration_hulk import HulkConfig
+from .heads_hulk import HulkLabelFeatures
+from .positions_hulk import HulkGridPositions
+
+
+class HulkPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and the switches of transformers."""
+
+    config: HulkConfig
+    config_class = HulkConfig
+    base_model_prefix = "hulk"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["HulkEncoderLayer", "HulkDecoderLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, HulkGridPositions):
+            module.reset_tables()
+        elif isinstance(module, HulkLabelFeatures):
+            for features in module.buffers(recurse=False):
+                init.normal_(features)
+
+
+__all__ = ["HulkPreTrainedModel"]
