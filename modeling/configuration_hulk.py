@@ -234,9 +234,7 @@ class HulkConfig(PreTrainedConfig):
 def _expand_tasks(tasks: dict | list | tuple) -> dict[str, dict]:
     """Write a table of tasks in full: known names become their fields, `HulkTask` objects become dicts."""
     if not isinstance(tasks, dict):
-        named = (
-            {task: None for task in tasks} if all(isinstance(t, str) for t in tasks) else {t.name: t for t in tasks}
-        )
+        named = {task if isinstance(task, str) else task.name: task for task in tasks}
         if len(named) != len(tasks):
             raise ValueError(f"tasks: names must be distinct, got {list(tasks)!r}")
         tasks = named
