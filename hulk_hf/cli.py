@@ -1,0 +1,122 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The command `hulk-hf`: one verb per thing one does, each a thin call of the module that does it.
+
+Exit codes: 0 done, 1 the check that was asked for failed, 2 the command was used wrongly or its input is no good.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Top-level module -> the extra that installs it. A test holds this against pyproject.toml.
+MODULE_EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "faster_coco_eval": "train",
+    "numba": "train",
+    "peft": "peft",
+    "skimage": "demo",
+    "supervision": "viz",
+    "tqdm": "train",
+    "yaml": "train",
+}
+
+app = typer.Typer(
+    name="hulk-hf",
+    help="Human pose with Hulk: try it, train it, prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hulk-hf {metadata.version('hulk-hf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    context.obj["debug"] = debug
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).", show_default=False)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the recipe to change.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for checkpoints, logs and the model.")] = Path(
+        "outputs/train"
+    ),
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint in the output folder.")
+    ] = True,
+) -> None:
+    """Train a model from a recipe; a run that was killed goes on where its last checkpoint stands."""
+    from hulk_hf.training.loop import train as run
+
+    run(recipe, output, resume=resume, overrides=overrides or [])
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="Recordings (safetensors, each with its json beside it).")],
+) -> None:
+    """Compare this code with recordings of the official one, stage by stage. Exit 1 if a stage differs."""
+    from hulk_hf.conversion.verify import main as run
+
+    raise typer.Exit(run([str(file) for file in files]))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("outputs/demo.png"),
+) -> None:
+    """Draw the joints that the bundled model finds on a photograph and on a rendered person."""
+    from hulk_hf.demo import run_demo as run
+
+    run(output)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process with its exit code.
+
+    What a user can mend (a wrong value, a missing file, an extra that isn't installed) is said in one line on stderr;
+    `--debug` shows the traceback instead. Anything else is a defect of ours, and its traceback is shown.
+
+    Args:
+        arguments: The words after `hulk-hf`; those of this process by default.
+    """
+    state = {"debug": False}
+    try:
+        app(None if arguments is None else list(arguments), obj=state, prog_name="hulk-hf")
+    except ModuleNotFoundError as error:
+        extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None or state["debug"]:
+            raise
+        _fail(f"{error.name} is not installed, and this needs it: pip install 'hulk-hf[{extra}]'")
+    except (ValueError, OSError) as error:
+        if state["debug"]:
+            raise
+        _fail(str(error) or type(error).__name__)
+
+
+def _fail(message: str) -> None:
+    print(f"hulk-hf: error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
