@@ -1,0 +1,101 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The command: what reaches the modules behind it, and what a user sees when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.main import get_command
+
+from hulk_hf import cli
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    return end.value.code or 0
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
+    """Put a stand-in behind a verb, which notes its calls, answers `result` or raises `error`."""
+
+    def place(module: str, function: str, result: object = None, error: Exception | None = None) -> list:
+        calls: list = []
+
+        def stand_in(*args: object, **kwargs: object) -> object:
+            calls.append((args, kwargs))
+            if error is not None:
+                raise error
+            return result
+
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{function: stand_in}))
+        return calls
+
+    return place
+
+
+def test_help_of_every_verb(capsys: pytest.CaptureFixture) -> None:
+    for verb in get_command(cli.app).commands:
+        assert run(verb, "--help") == 0
+        assert "--help" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("hulk-hf ")
+
+
+def test_train_hands_everything_on(behind: Callable[..., list]) -> None:
+    calls = behind("hulk_hf.training.loop", "train")
+    assert run("train", "a.yaml", "steps=3", "batch_size=4", "--output", "out", "--no-resume") == 0
+    assert calls == [((Path("a.yaml"), Path("out")), {"resume": False, "overrides": ["steps=3", "batch_size=4"]})]
+    assert run("train", "a.yaml") == 0
+    assert calls[1][1] == {"resume": True, "overrides": []}
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_verify_ends_with_the_code_of_the_check(behind: Callable[..., list], code: int) -> None:
+    calls = behind("hulk_hf.conversion.verify", "main", result=code)
+    assert run("verify", "a.safetensors", "b.safetensors") == code
+    assert calls == [((["a.safetensors", "b.safetensors"],), {})]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("steps: got -3,\nexpected a positive number"), FileNotFoundError(2, "No such file", "a.yaml")]
+)
+def test_a_users_mistake_is_one_line(
+    behind: Callable[..., list], capsys: pytest.CaptureFixture, error: Exception
+) -> None:
+    behind("hulk_hf.training.loop", "train", error=error)
+    assert run("train", "a.yaml") == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("hulk-hf: error: ") and told.err.count("\n") == 1
+    with pytest.raises(type(error)):
+        cli.main(["--debug", "train", "a.yaml"])
+
+
+def test_a_missing_extra_is_named(behind: Callable[..., list], capsys: pytest.CaptureFixture) -> None:
+    behind("hulk_hf.demo", "run_demo", error=ModuleNotFoundError("No module named 'skimage'", name="skimage.data"))
+    assert run("demo") == 2
+    assert "pip install 'hulk-hf[demo]'" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_keeps_its_traceback(behind: Callable[..., list]) -> None:
+    behind("hulk_hf.demo", "run_demo", error=ModuleNotFoundError("No module named 'hulk_hf.typo'", name="hulk_hf.typo"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["demo"])
+    behind("hulk_hf.demo", "run_demo", error=ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["demo"])
+
+
+@pytest.mark.parametrize("words", [["fly"], ["train"], ["demo", "--colour"]])
+def test_wrong_use_ends_with_2(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert run(*words) == 2
+    assert capsys.readouterr().err
