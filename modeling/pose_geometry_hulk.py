@@ -470,11 +470,6 @@ def decode_heatmaps(
     return keypoints.float(), scores.view(persons, joints)
 
 
-def mirror_crops(pixel_values: torch.Tensor) -> torch.Tensor:
-    """Crops (N, C, h, w) mirrored left to right: the input of the second pass of a flip test."""
-    return pixel_values.flip(-1)
-
-
 def average_flipped(
     heatmaps: torch.Tensor, heatmaps_flipped: torch.Tensor, flip_pairs: Sequence[Sequence[int]]
 ) -> torch.Tensor:
@@ -485,6 +480,21 @@ def average_flipped(
             f"got {tuple(heatmaps_flipped.shape)}"
         )
     return (heatmaps.float() + flip_heatmaps(heatmaps_flipped.float(), flip_pairs)) * 0.5
+
+
+def person_scores(scores: torch.Tensor, threshold: float = 0.2) -> torch.Tensor:
+    """One score per person: the mean of its joint scores above `threshold`, 0 if there is none (official pass 1).
+
+    Args:
+        scores: (N, K) joint scores.
+        threshold: joints at or below it are not counted.
+
+    Returns:
+        (N,) scores; multiply with the detector's box score to rank persons as the official evaluation does.
+    """
+    counted = scores > threshold
+    total = torch.where(counted, scores, torch.zeros_like(scores)).sum(dim=-1)
+    return total / counted.sum(dim=-1).clamp(min=1)
 
 
 def heatmap_size_of(image_size: Sequence[int], stride: int = 4) -> tuple[int, int]:
@@ -506,7 +516,7 @@ __all__ = [
     "heatmap_targets",
     "invert_matrices",
     "keep_annotation",
-    "mirror_crops",
+    "person_scores",
     "transform_points",
     "warp_crops",
     "xywh_to_xyxy",
