@@ -1,3 +1,3 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered people with ground truth."""
+"""Synthetic people: pictures with exact ground truth, made on the CPU from a CC0 body."""

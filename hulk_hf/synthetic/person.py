@@ -1,0 +1,246 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One synthetic person in one picture, with everything that is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from math import pi
+
+import numpy as np
+
+from .backgrounds import sample_background
+from .body import COCO_KEYPOINTS, MESHES, Body, forward_kinematics, load_body, skin, vertex_normals
+from .effects import photograph, sample_light, sample_occluders, soften_mask
+from .poses import Z, Pose, rotation, sample_pose
+from .renderer import Camera, Layer, Light, cast_shadow, render_layer
+from .splits import banded, body_indices, generator
+from .wardrobe import CutTable, Outfit, compile_outfit, sample_outfit, vertex_clip, vertex_thickness
+
+# How far (metres, on a body of 1.7 m) a keypoint lies at most behind the surface that shows it: joints are inside.
+_KEYPOINT_DEPTH = {"nose": 0.05, "eye": 0.05, "ear": 0.06, "shoulder": 0.13, "elbow": 0.08, "wrist": 0.07, "hip": 0.17,
+                   "knee": 0.11, "ankle": 0.09}  # fmt: skip
+_TOLERANCE = np.array([_KEYPOINT_DEPTH[name.split("_")[-1]] for name in COCO_KEYPOINTS], np.float32)
+
+_GROUNDED = ("stand", "walk", "sit_floor", "squat", "kneel", "lunge", "bend", "lean", "one_leg", "lie")
+_SMALLEST_AREA = 0.012  # of the picture
+_FEWEST_KEYPOINTS = 5
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A posed and dressed person in the world, feet wherever the pose puts them; arrays as in `render_layer`."""
+
+    body: Body
+    vertices: np.ndarray
+    normals: np.ndarray
+    keypoints: np.ndarray
+    faces: np.ndarray
+    face_regions: np.ndarray
+    clip: np.ndarray
+    table: CutTable
+    outfit: Outfit
+    pose: Pose
+    height: float
+
+
+@cache
+def _faces_of(meshes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles and their regions of some meshes of the body."""
+    body = load_body()
+    rows = np.concatenate([np.arange(s.start, s.stop) for s in (body.mesh_slices[mesh] for mesh in meshes)])
+    return np.ascontiguousarray(body.faces[rows]), np.ascontiguousarray(body.face_regions[rows])
+
+
+@cache
+def _fold_noise() -> np.ndarray:
+    """Periodic noise for folds of cloth, (128, 128), smooth over a few cells."""
+    noise = np.random.default_rng(7).standard_normal((128, 128))
+    for _ in range(2):
+        noise = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, (1, 1), (0, 1))) / 2
+    return (noise / noise.std()).astype(np.float32)
+
+
+def sample_figure(rng: np.random.Generator, split: str) -> Figure:
+    """Draws body, pose, direction and clothes of a person from what belongs to `split`."""
+    body = load_body()
+    bank = body_indices(split, len(body.coefficients))
+    first, second = rng.choice(bank, 2)
+    blend = rng.uniform(0, 0.5)  # the first body is always the nearer one, and gives gender and age
+    rest, heads = body.shape((1 - blend) * body.coefficients[first] + blend * body.coefficients[second])
+    pose = sample_pose(rng, body, heads, held_out=split != "train")
+    local = pose.local.copy()
+    local[0] = rotation(Z, 2 * pi * banded(rng, split, 64)) @ local[0]
+    rotations, translations, _ = forward_kinematics(local, heads, body.bone_parents)
+    posed = skin(rest, body.skin_weights, body.skin_bones, rotations, translations)
+    outfit = sample_outfit(rng, split, float(body.gender[first]), float(body.age[first]))
+    table = compile_outfit(outfit)
+    absent = {"hair": outfit.hair_length is None, "skirt": outfit.skirt_hem is None}
+    faces, face_regions = _faces_of(tuple(mesh for mesh in MESHES if not absent.get(mesh)))
+    normals = vertex_normals(posed, faces)
+    lifted = vertex_thickness(
+        body.canonical, body.regions, body.region_axes, table.bounds, table.starts, table.thickness
+    )
+    return Figure(
+        body=body,
+        vertices=posed + normals * lifted[:, None],
+        normals=normals,
+        keypoints=body.keypoints(posed),
+        faces=faces,
+        face_regions=face_regions,
+        clip=vertex_clip(outfit, body),
+        table=table,
+        outfit=outfit,
+        pose=pose,
+        height=float(np.ptp(rest[body.faces[body.mesh_slices["body"]].ravel(), 2])),
+    )
+
+
+def _surface(figure: Figure) -> np.ndarray:
+    """The vertices that are really drawn, (N, 3)."""
+    used = np.zeros(len(figure.vertices), bool)
+    used[figure.faces.ravel()] = True
+    return figure.vertices[used & (figure.clip >= 0)]
+
+
+def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Camera:
+    """Draws a camera that sees the figure: mostly whole, 55-95 % of the picture high, sometimes cut off by its border."""
+    height, width = size
+    surface = _surface(figure)
+    low, high = surface.min(0), surface.max(0)
+    pitch = rng.normal(0.08, 0.14) if rng.random() < 0.85 else rng.uniform(-0.35, 0.7)
+    camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), pitch, rng.normal(0, 0.07))
+    pixels, _ = camera.project(surface)
+    left, top = pixels.min(0)
+    right, bottom = pixels.max(0)
+    kind = rng.choice(["whole", "cut", "small"], p=[0.73, 0.2, 0.07])
+    if kind == "cut":
+        focal = rng.uniform(0.9, 1.9) * min(height / (bottom - top), 1.3 * width / (right - left))
+    else:
+        share = rng.uniform(0.55, 0.95) if kind == "whole" else rng.uniform(0.35, 0.55)
+        focal = min(share * height / (bottom - top), 0.94 * width / (right - left))
+    box_w, box_h = focal * (right - left), focal * (bottom - top)
+    if kind == "cut":  # more often the lower body is cut off than the head
+        x = rng.uniform(-0.35, 0.35) * box_w + width / 2 - box_w / 2
+        y = height * rng.uniform(0.02, 0.3) if rng.random() < 0.7 else rng.uniform(-0.5, 0.1) * box_h
+    else:
+        x, y = rng.uniform(0, 1) * (width - box_w), rng.uniform(0, 1) * (height - box_h)
+    return replace(camera, focal=focal, centre=(x - focal * left, y - focal * top))
+
+
+def draw_figure(figure: Figure, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
+    """Renders a figure."""
+    return render_layer(figure.body, figure.faces, figure.face_regions, figure.vertices, figure.normals, figure.clip,
+                        figure.table, camera, light, _fold_noise(), size)  # fmt: skip
+
+
+def _blend(picture: np.ndarray, layer: Layer) -> None:
+    picture *= 1 - layer.alpha[..., None]
+    picture += layer.colour
+
+
+def _bystander(rng, split: str, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
+    """Another person, of about the same size, most of it outside the left or right border. It has no labels."""
+    figure = sample_figure(rng, split)
+    surface = _surface(figure)
+    camera = replace(camera, target=(surface.min(0) + surface.max(0)) / 2)
+    pixels, _ = camera.project(surface)
+    half = np.ptp(pixels[:, 0]) / 2
+    shift = size[1] + half * rng.uniform(-0.3, 0.7) if rng.random() < 0.5 else half * rng.uniform(-0.7, 0.3)
+    x, y = camera.centre
+    camera = replace(camera, centre=(x + shift - pixels[:, 0].mean(), y + size[0] * rng.normal(0, 0.06)))
+    return draw_figure(figure, camera, light, size)
+
+
+def _visible_keypoints(figure: Figure, camera: Camera, layer: Layer, hidden: np.ndarray) -> np.ndarray:
+    """COCO keypoints (17, 3): x, y in pixels (integers at pixel centres) and 0 outside, 1 hidden, 2 visible."""
+    height, width = hidden.shape
+    pixels, depths = camera.project(figure.keypoints)
+    column, row = np.floor(pixels).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (depths > 0.05)
+    keypoints = np.zeros((len(COCO_KEYPOINTS), 3), np.float32)
+    row, column = row[inside], column[inside]
+    covered = depths[inside] - layer.depth[row, column] > _TOLERANCE[inside] * figure.height / 1.7
+    keypoints[inside, :2] = pixels[inside] - 0.5
+    keypoints[inside, 2] = np.where(covered | hidden[row, column], 1, 2)
+    return keypoints
+
+
+def box_of_mask(mask: np.ndarray) -> np.ndarray:
+    """Tight box [x, y, w, h] float32 of a non-empty mask (H, W): w and h count columns and rows."""
+    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1], np.float32)
+
+
+def _compose(rng, split: str, size: tuple[int, int]) -> dict | None:
+    """One attempt at a sample; None if too little of the person can be seen."""
+    figure = sample_figure(rng, split)
+    camera, light = frame(rng, figure, size), sample_light(rng)
+    layer = draw_figure(figure, camera, light, size)
+    person = layer.labels > 0
+    if person.mean() < _SMALLEST_AREA:
+        return None
+    picture = sample_background(rng, split, size).astype(np.float32)
+    if figure.pose.stance in _GROUNDED and rng.random() < 0.6:
+        faces, _ = _faces_of(("body",))
+        shadow = cast_shadow(figure.vertices, faces, figure.vertices[:, 2].min(), camera, light, size)
+        picture *= 1 - rng.uniform(0.2, 0.7) * soften_mask(shadow, rng.uniform(0.7, 4))[..., None]
+    hidden = np.zeros(size, bool)
+    bystander = _bystander(rng, split, camera, light, size) if rng.random() < 0.2 else None
+    in_front = bystander is not None and rng.random() < 0.4 and (bystander.labels > 0)[person].mean() < 0.35
+    if bystander is not None and not in_front:
+        _blend(picture, bystander)
+    _blend(picture, layer)
+    if in_front:
+        _blend(picture, bystander)
+        hidden |= bystander.labels > 0
+    if rng.random() < 0.3:
+        occluders = sample_occluders(rng, tuple(box_of_mask(person)), person)
+        if occluders is not None:
+            colour, mask = occluders
+            picture += mask[..., None] * (colour - picture)
+            hidden |= mask > 0.5
+    parts = np.where(hidden, 0, layer.labels).astype(np.uint8)
+    keypoints = _visible_keypoints(figure, camera, layer, hidden)
+    if (parts > 0).mean() < _SMALLEST_AREA or (keypoints[:, 2] > 0).sum() < _FEWEST_KEYPOINTS:
+        return None
+    return {
+        "image": photograph(rng, picture),
+        "bbox": box_of_mask(parts > 0),
+        "keypoints": keypoints,
+        "parts": parts,
+        "area": int((parts > 0).sum()),
+        "stance": figure.pose.stance,
+    }
+
+
+def render_person(seed: int, split: str = "train", image_size: tuple[int, int] = (256, 192)) -> dict:
+    """Renders the synthetic person number `seed` of a split: a pure function of its arguments.
+
+    The same machine and package versions give the same bytes, in any process and order.
+
+    Args:
+        seed: number of the sample, >= 0.
+        split: "train", "validation" or "test"; `splits` says how they differ.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        A dict with
+
+        * `image`: (H, W, 3) uint8 RGB;
+        * `bbox`: (4,) float32 [x, y, w, h], the tight box of the person's visible pixels;
+        * `keypoints`: (17, 3) float32, COCO's x, y (integers are pixel centres) and visibility: 2 visible, 1 hidden by
+          the person or something else, 0 outside the picture (then x = y = 0);
+        * `parts`: (H, W) uint8 with the 20 classes of LIP (`wardrobe.LIP_LABELS`), 0 where the person isn't visible;
+        * `area`: visible pixels;
+        * `stance`: name of the stance (`poses.STANCES`);
+        * `sample_seed`, `split`: the arguments.
+    """
+    height, width = image_size
+    if not (isinstance(height, int) and isinstance(width, int) and min(height, width) >= 32):
+        raise ValueError(f"image_size must be two integers >= 32 (height, width); got {image_size!r}")
+    rng = generator(split, seed)
+    while (sample := _compose(rng, split, (height, width))) is None:
+        pass
+    return sample | {"sample_seed": int(seed), "split": split}

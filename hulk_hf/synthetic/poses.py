@@ -1,0 +1,491 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Poses: a stance for the legs and the trunk, a gesture for each arm, and a check that limbs do not intersect.
+
+Angles are radians. Legs are posed by joint angles, arms by where the wrist is and how far the elbow swivels about the
+line from shoulder to wrist, which keeps elbows natural wherever the hand goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import pi
+
+import numba
+import numpy as np
+
+from .body import Body, forward_kinematics
+
+# What only held-out people do: these stances and gestures are never seen in training (see `splits`).
+HELD_OUT_STANCES = ("lunge", "one_leg")
+HELD_OUT_GESTURES = ("salute", "behind_head")
+
+
+@numba.njit(cache=True)
+def rotation(axis, angle):
+    """Rotation matrix (3, 3) by `angle` about `axis` (3,), which need not have unit length."""
+    x, y, z = axis / (np.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2) + 1e-12)
+    c, s = np.cos(angle), np.sin(angle)
+    t = 1 - c
+    return np.array(
+        [
+            [t * x * x + c, t * x * y - s * z, t * x * z + s * y],
+            [t * x * y + s * z, t * y * y + c, t * y * z - s * x],
+            [t * x * z - s * y, t * y * z + s * x, t * z * z + c],
+        ]
+    )
+
+
+X, Y, Z = np.eye(3)
+
+
+def about(pitch: float = 0.0, roll: float = 0.0, turn: float = 0.0) -> np.ndarray:
+    """Rotation that bows forward by `pitch`, leans to the person's left by `roll`, turns to the left by `turn`."""
+    return rotation(Z, turn) @ rotation(Y, roll) @ rotation(X, pitch)
+
+
+@numba.njit(cache=True)
+def _unit(vector):
+    return vector / (np.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2) + 1e-12)
+
+
+@numba.njit(cache=True)
+def _cross(a, b):
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
+@numba.njit(cache=True)
+def _shortest_arc(source, target):
+    """The smallest rotation that takes direction `source` to direction `target`."""
+    axis = _cross(source, target)
+    sine = np.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2)
+    cosine = source[0] * target[0] + source[1] * target[1] + source[2] * target[2]
+    if sine < 1e-9:
+        axis = np.array([1.0, 0.0, 0.0])
+    return rotation(axis, np.arctan2(sine, cosine))
+
+
+@numba.njit(cache=True)
+def _reach(upper, lower, target, hint, swivel):
+    """Two-bone inverse kinematics from the rest directions of upper and lower arm.
+
+    Returns the rotation of the upper arm (in the chest's frame) and that of the lower arm (relative to the upper).
+    """
+    a, b = np.sqrt((upper**2).sum()), np.sqrt((lower**2).sum())
+    distance = np.sqrt((target**2).sum())
+    line = target / (distance + 1e-12)
+    distance = min(max(distance, abs(a - b) * 1.05 + 0.12 * (a + b)), (a + b) * 0.998)
+    side = _unit(hint - line * (hint * line).sum())
+    side = rotation(line, swivel) @ side
+    along = (a * a - b * b + distance * distance) / (2 * distance)
+    elbow = line * along + side * np.sqrt(max(a * a - along * along, 0.0))
+    hinge = _cross(side, line)
+    rest_hinge = _unit(_cross(upper, lower))
+    rest, goal = np.empty((3, 3)), np.empty((3, 3))
+    rest[:, 0], rest[:, 1], rest[:, 2] = upper / a, rest_hinge, _cross(upper / a, rest_hinge)
+    goal[:, 0], goal[:, 1], goal[:, 2] = elbow / a, hinge, _cross(elbow / a, hinge)
+    bend = np.arccos(min(max(((line * distance - elbow) * elbow).sum() / (a * b), -1.0), 1.0))
+    rest_bend = np.arccos(min(max((upper * lower).sum() / (a * b), -1.0), 1.0))
+    return goal @ rest.T, rotation(rest_hinge, bend - rest_bend)
+
+
+@dataclass
+class Leg:
+    """Angles of one leg: hip `flexion` (forward), `spread` (outward), `twist` (toes outward) and `knee` flexion."""
+
+    flexion: float = 0.0
+    spread: float = 0.05
+    twist: float = 0.0
+    knee: float = 0.05
+
+
+@dataclass
+class Stance:
+    """What legs and trunk do.
+
+    `pitch`, `roll` turn the whole body; `bend`, `lean`, `turn` the spine. `flat_feet` keeps soles on the ground.
+    `swing` is the phase of walking and running, that arms may follow (-1 to 1, positive: left leg forward).
+    """
+
+    name: str
+    left: Leg = field(default_factory=Leg)
+    right: Leg = field(default_factory=Leg)
+    pitch: float = 0.0
+    roll: float = 0.0
+    bend: float = 0.0
+    lean: float = 0.0
+    turn: float = 0.0
+    flat_feet: bool = True
+    swing: float = 0.0
+
+
+def _stand(rng):
+    spread = rng.uniform(0.0, 0.22)
+    legs = [Leg(rng.normal(0, 0.06), spread, rng.uniform(-0.05, 0.3), abs(rng.normal(0, 0.06))) for _ in range(2)]
+    if rng.random() < 0.4:  # the weight on one leg
+        free = legs[rng.integers(2)]
+        free.flexion += rng.uniform(0.05, 0.3)
+        free.knee += rng.uniform(0.1, 0.5)
+        free.twist += rng.uniform(0, 0.4)
+    return Stance("stand", *legs, bend=rng.normal(0, 0.08), lean=rng.normal(0, 0.06), turn=rng.normal(0, 0.15))
+
+
+def _walk(rng):
+    phase, size = rng.uniform(0, 2 * pi), rng.uniform(0.25, 0.6)
+    s, c = np.sin(phase), np.cos(phase)
+    left = Leg(size * s + 0.05, 0.03, 0.05, 0.1 + 0.9 * max(c, 0))
+    right = Leg(-size * s + 0.05, 0.03, 0.05, 0.1 + 0.9 * max(-c, 0))
+    return Stance("walk", left, right, bend=rng.normal(0.05, 0.06), turn=-0.25 * s, flat_feet=False, swing=s * size)
+
+
+def _run(rng):
+    phase, size = rng.uniform(0, 2 * pi), rng.uniform(0.6, 1.1)
+    s, c = np.sin(phase), np.cos(phase)
+    left = Leg(size * s + 0.25, 0.04, 0.0, 0.5 + 1.3 * max(c, 0) - 0.3 * max(-c, 0))
+    right = Leg(-size * s + 0.25, 0.04, 0.0, 0.5 + 1.3 * max(-c, 0) - 0.3 * max(c, 0))
+    pitch = rng.uniform(0.0, 0.3)
+    return Stance("run", left, right, pitch=pitch, bend=0.1, turn=-0.3 * s, flat_feet=False, swing=1.3 * s * size)
+
+
+def _sit(rng):
+    legs = [
+        Leg(rng.uniform(1.15, 1.65), rng.uniform(0.0, 0.45), rng.normal(0, 0.15), rng.uniform(0.6, 1.8)) for _ in "LR"
+    ]
+    if rng.random() < 0.6:  # mostly both legs alike
+        legs[1] = replace(legs[0], knee=legs[0].knee + rng.normal(0, 0.1), spread=legs[0].spread + rng.normal(0, 0.05))
+    return Stance("sit", *legs, pitch=rng.normal(0, 0.15), bend=rng.normal(0.1, 0.25), lean=rng.normal(0, 0.12),
+                  turn=rng.normal(0, 0.25))  # fmt: skip
+
+
+def _sit_floor(rng):
+    if rng.random() < 0.5:  # cross-legged
+        legs = [
+            Leg(rng.uniform(1.3, 1.7), rng.uniform(0.6, 0.95), rng.uniform(0.6, 1.0), rng.uniform(1.7, 2.3))
+            for _ in "LR"
+        ]
+    else:
+        legs = [
+            Leg(rng.uniform(1.4, 2.2), rng.uniform(0.0, 0.4), rng.normal(0, 0.2), rng.uniform(0.1, 2.2)) for _ in "LR"
+        ]
+    return Stance("sit_floor", *legs, pitch=rng.normal(-0.1, 0.15), bend=rng.normal(0.2, 0.25), turn=rng.normal(0, 0.2),
+                  flat_feet=False)  # fmt: skip
+
+
+def _squat(rng):
+    depth = rng.uniform(0.4, 1.0)
+    flexion, knee = 2.0 * depth, 2.3 * depth
+    legs = [Leg(flexion + rng.normal(0, 0.1), rng.uniform(0.1, 0.45), 0.2, knee + rng.normal(0, 0.1)) for _ in "LR"]
+    return Stance(
+        "squat", *legs, pitch=rng.uniform(0.1, 0.5) * depth, bend=rng.uniform(0, 0.5), turn=rng.normal(0, 0.15)
+    )
+
+
+def _kneel(rng):
+    down = Leg(rng.uniform(-0.2, 0.4), rng.uniform(0, 0.25), 0.0, rng.uniform(1.5, 2.3))
+    up = Leg(rng.uniform(1.2, 1.7), rng.uniform(0, 0.3), 0.1, rng.uniform(1.3, 1.8))
+    legs = [down, up if rng.random() < 0.6 else replace(down, spread=down.spread + 0.05)]
+    if rng.random() < 0.5:
+        legs.reverse()
+    return Stance(
+        "kneel", *legs, bend=rng.normal(0.1, 0.2), lean=rng.normal(0, 0.1), turn=rng.normal(0, 0.2), flat_feet=False
+    )
+
+
+def _lunge(rng):
+    legs = [
+        Leg(rng.uniform(0.7, 1.3), 0.05, 0.05, rng.uniform(0.8, 1.5)),
+        Leg(rng.uniform(-0.6, -0.2), 0.05, 0.1, rng.uniform(0.1, 0.7)),
+    ]
+    if rng.random() < 0.5:
+        legs.reverse()
+    return Stance("lunge", *legs, bend=rng.normal(0.05, 0.15), turn=rng.normal(0, 0.3), flat_feet=False)
+
+
+def _jump(rng):
+    if rng.random() < 0.5:
+        spread = rng.uniform(0.2, 0.7)
+        legs = [Leg(rng.normal(0, 0.2), spread, 0.1, rng.uniform(0, 0.6)) for _ in "LR"]
+    else:
+        legs = [Leg(rng.uniform(0.2, 1.5), rng.uniform(0, 0.3), 0.1, rng.uniform(0.3, 2.0)) for _ in "LR"]
+    return Stance("jump", *legs, pitch=rng.normal(0, 0.15), bend=rng.normal(0, 0.15), flat_feet=False)
+
+
+def _kick(rng):
+    legs = [
+        Leg(rng.uniform(0.5, 1.7), rng.uniform(-0.05, 0.5), 0.1, rng.uniform(0, 1.2)),
+        Leg(rng.normal(0, 0.15), 0.1, 0.2, rng.uniform(0, 0.4)),
+    ]
+    if rng.random() < 0.5:
+        legs.reverse()
+    return Stance("kick", *legs, pitch=rng.normal(-0.1, 0.15), lean=rng.normal(0, 0.2), flat_feet=False)
+
+
+def _bend(rng):
+    pitch = rng.uniform(0.3, 1.3)
+    knee = rng.uniform(0, 0.6)
+    legs = [Leg(pitch + 0.5 * knee + rng.normal(0, 0.08), rng.uniform(0, 0.3), 0.1, knee) for _ in "LR"]
+    return Stance("bend", *legs, pitch=pitch, bend=rng.uniform(0, 0.6), turn=rng.normal(0, 0.25))
+
+
+def _lean(rng):
+    roll = rng.choice([-1, 1]) * rng.uniform(0.1, 0.4)
+    legs = [Leg(rng.normal(0, 0.1), max(0.0, 0.1 + roll), 0.1, rng.uniform(0, 0.4)),
+            Leg(rng.normal(0, 0.1), max(0.0, 0.1 - roll), 0.1, rng.uniform(0, 0.4))]  # fmt: skip
+    return Stance("lean", *legs, roll=0.5 * roll, lean=roll, bend=rng.normal(0, 0.15), turn=rng.normal(0, 0.25))
+
+
+def _one_leg(rng):
+    legs = [
+        Leg(rng.uniform(0.8, 1.7), rng.uniform(0, 0.8), rng.uniform(0, 0.8), rng.uniform(1.0, 2.3)),
+        Leg(0.0, 0.03, 0.1, 0.05),
+    ]
+    if rng.random() < 0.5:
+        legs.reverse()
+    return Stance("one_leg", *legs, bend=rng.normal(0, 0.1), lean=rng.normal(0, 0.1), turn=rng.normal(0, 0.15))
+
+
+def _lie(rng):
+    legs = [Leg(rng.uniform(-0.1, 1.0), rng.uniform(0, 0.4), rng.normal(0, 0.2), rng.uniform(0, 1.3)) for _ in "LR"]
+    pitch = rng.choice([-1, 1]) * rng.uniform(1.2, 1.6)
+    return Stance(
+        "lie",
+        *legs,
+        pitch=pitch,
+        bend=rng.normal(0, 0.15),
+        lean=rng.normal(0, 0.15),
+        turn=rng.normal(0, 0.2),
+        flat_feet=False,
+    )
+
+
+def _free(rng):
+    legs = []
+    for _ in "LR":
+        flexion = rng.uniform(-0.5, 1.8)
+        legs.append(
+            Leg(
+                flexion,
+                rng.uniform(-0.05, 0.8),
+                rng.normal(0.1, 0.25),
+                rng.uniform(0, 0.6) + abs(flexion) * rng.uniform(0, 1.2),
+            )
+        )
+    return Stance("free", *legs, pitch=rng.normal(0, 0.3), roll=rng.normal(0, 0.2), bend=rng.normal(0.1, 0.35),
+                  lean=rng.normal(0, 0.25), turn=rng.normal(0, 0.35), flat_feet=False)  # fmt: skip
+
+
+# Name -> (how often, how it is drawn).
+STANCES = {
+    "stand": (0.30, _stand),
+    "walk": (0.13, _walk),
+    "run": (0.07, _run),
+    "sit": (0.12, _sit),
+    "sit_floor": (0.03, _sit_floor),
+    "squat": (0.05, _squat),
+    "kneel": (0.04, _kneel),
+    "lunge": (0.04, _lunge),
+    "jump": (0.04, _jump),
+    "kick": (0.03, _kick),
+    "bend": (0.06, _bend),
+    "lean": (0.03, _lean),
+    "one_leg": (0.02, _one_leg),
+    "lie": (0.03, _lie),
+    "free": (0.10, _free),
+}
+
+# Gestures: where the wrist goes. Mean and spread of (outward, forward, up) from the shoulder, in arm lengths, the mean
+# and spread of the swivel of the elbow, and how often.
+GESTURES = {
+    "hang": ((0.10, 0.08, -0.93), (0.08, 0.12, 0.04), 0.0, 0.3, 0.28),
+    "bent_low": ((0.12, 0.45, -0.50), (0.15, 0.15, 0.15), 0.1, 0.3, 0.10),
+    "hip": ((0.10, 0.02, -0.60), (0.04, 0.06, 0.06), 1.2, 0.2, 0.05),
+    "forward": ((0.05, 0.85, 0.00), (0.20, 0.15, 0.25), 0.1, 0.4, 0.08),
+    "side": ((0.85, 0.10, 0.05), (0.12, 0.25, 0.25), 0.0, 0.4, 0.08),
+    "overhead": ((0.15, 0.15, 0.85), (0.20, 0.20, 0.12), 0.2, 0.5, 0.08),
+    "raised": ((0.45, 0.30, 0.50), (0.20, 0.25, 0.20), 0.1, 0.4, 0.08),
+    "face": ((-0.15, 0.32, 0.22), (0.06, 0.06, 0.08), 0.2, 0.3, 0.06),
+    "chest": ((-0.30, 0.42, -0.28), (0.15, 0.08, 0.15), 0.3, 0.3, 0.08),
+    "behind": ((-0.15, -0.35, -0.65), (0.15, 0.08, 0.10), 0.3, 0.3, 0.03),
+    "across": ((-0.45, 0.45, 0.00), (0.10, 0.10, 0.20), 0.3, 0.3, 0.03),
+    "salute": ((0.02, 0.25, 0.38), (0.04, 0.05, 0.05), 0.9, 0.15, 0.02),
+    "behind_head": ((-0.10, -0.08, 0.32), (0.05, 0.04, 0.05), 1.2, 0.2, 0.02),
+}
+FREE_GESTURE = 0.2  # how often a wrist goes anywhere it can reach
+
+
+def _draw(rng, table, held_out, allow_held_out, weight_index):
+    """Draws a name from `table`; held-out names only if allowed, and then three times as often."""
+    names = list(table)
+    weights = np.array([table[name][weight_index] for name in names])
+    special = np.array([name in held_out for name in names])
+    weights = np.where(special, 3 * weights if allow_held_out else 0.0, weights)
+    return names[rng.choice(len(names), p=weights / weights.sum())]
+
+
+def _wrist_target(rng, gesture: str) -> tuple[np.ndarray, float]:
+    """A wrist position (outward, forward, up) from the shoulder in arm lengths, and the swivel of the elbow."""
+    if gesture == "free":
+        while True:
+            target = rng.uniform(-1, 1, 3)
+            # Not too near the shoulder, not through the trunk, not far behind the back.
+            inside = target[0] < 0.05 and target[2] < 0.1 and target[1] < 0.3
+            if 0.35 < np.linalg.norm(target) < 1 and target[0] > -0.55 and target[1] > -0.5 and not inside:
+                return target, rng.normal(0.1, 0.5)
+    mean, spread, swivel, swivel_spread, _ = GESTURES[gesture]
+    return rng.normal(mean, spread), rng.normal(swivel, swivel_spread)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A pose: rotations relative to the parent bone (B, 3, 3) and the names of what it was made from."""
+
+    local: np.ndarray
+    stance: str
+    gestures: tuple[str, str]
+
+
+def _pose_leg(local, body: Body, heads, letter: str, leg: Leg, stance: Stance) -> None:
+    index = body.bone_index
+    outward = 1.0 if letter == "L" else -1.0
+    thigh = heads[index[f"lowerleg01.{letter}"]] - heads[index[f"upperleg01.{letter}"]]
+    flat = np.cos(leg.spread)
+    goal = np.array([outward * np.sin(leg.spread), -np.sin(leg.flexion) * flat, -np.cos(leg.flexion) * flat])
+    # Flex first about the body's x axis, so that the knee keeps pointing forward, then spread and twist.
+    flexed = rotation(X, -leg.flexion)
+    arc = _shortest_arc(flexed @ thigh, goal * np.linalg.norm(thigh))
+    local[index[f"upperleg01.{letter}"]] = rotation(goal, -outward * leg.twist) @ arc @ flexed
+    local[index[f"lowerleg01.{letter}"]] = rotation(X, max(leg.knee, 0.0))
+    if stance.flat_feet:
+        ankle = np.clip(leg.flexion - leg.knee - stance.pitch, -0.7, 0.5)
+        local[index[f"foot.{letter}"]] = rotation(X, ankle)
+
+
+def _pose_arm(local, body: Body, heads, letter: str, target: np.ndarray, swivel: float, rng) -> None:
+    index = body.bone_index
+    outward = 1.0 if letter == "L" else -1.0
+    shoulder, elbow, wrist = (heads[index[f"{b}.{letter}"]] for b in ("upperarm01", "lowerarm01", "wrist"))
+    upper, lower = (elbow - shoulder).astype(np.float64), (wrist - elbow).astype(np.float64)
+    length = np.linalg.norm(upper) + np.linalg.norm(lower)
+    goal = np.array([outward * target[0], -target[1], target[2]])
+    # A raised arm lifts the collar bone too.
+    lift = 0.45 * np.clip(goal[2] / (np.linalg.norm(goal) + 1e-9) + 0.2, 0, 1)
+    clavicle = rotation(Y, -outward * lift)
+    hint = np.array([outward * 0.35, 0.45, -1.0])
+    arm, forearm = _reach(upper, lower, goal * length, hint, -outward * swivel)
+    local[index[f"clavicle.{letter}"]] = clavicle
+    local[index[f"upperarm01.{letter}"]] = clavicle.T @ arm
+    local[index[f"lowerarm01.{letter}"]] = forearm
+    direction = _unit(lower)
+    local[index[f"lowerarm02.{letter}"]] = rotation(direction, rng.normal(0, 0.5))
+    knuckles = heads[index[f"finger2-1.{letter}"]] - heads[index[f"finger5-1.{letter}"]]
+    hinge = _unit(knuckles.astype(np.float64)) * outward
+    local[index[f"wrist.{letter}"]] = rotation(direction, rng.normal(0, 0.2)) @ rotation(hinge, rng.normal(0, 0.3))
+    curl = rng.choice([0.1, 0.4, 1.0]) * rng.uniform(0.3, 1.3)
+    for finger in range(2, 6):
+        for joint in range(1, 4):
+            local[index[f"finger{finger}-{joint}.{letter}"]] = rotation(hinge, curl * rng.uniform(0.8, 1.2))
+
+
+@numba.njit(cache=True)
+def _segment_distance(p, q, r, s):
+    """Smallest distance of two segments p-q and r-s, sampled finely enough for a collision check."""
+    best = 1e9
+    for i in range(7):
+        a = p + (q - p) * (i / 6)
+        d = s - r
+        t = min(max(((a - r) * d).sum() / ((d * d).sum() + 1e-12), 0.0), 1.0)
+        gap = a - r - t * d
+        best = min(best, np.sqrt((gap * gap).sum()))
+    return best
+
+
+@numba.njit(cache=True)
+def _intersects(joints, capsules, radii, pairs, scale):
+    """Whether any listed pair of capsules (bone pairs with radii) intersects."""
+    for k in range(len(pairs)):
+        a, b = pairs[k, 0], pairs[k, 1]
+        gap = _segment_distance(
+            joints[capsules[a, 0]], joints[capsules[a, 1]], joints[capsules[b, 0]], joints[capsules[b, 1]]
+        )
+        if gap < (radii[a] + radii[b]) * scale:
+            return True
+    return False
+
+
+# Capsules of the collision check: from bone, to bone, radius in metres on a body of 1.7 m; and what must stay apart.
+_CAPSULES = (
+    ("spine05", "spine01", 0.11),
+    ("neck03", "head", 0.07),
+    ("lowerarm01.L", "finger3-2.L", 0.035),
+    ("lowerarm01.R", "finger3-2.R", 0.035),
+    ("upperleg02.L", "lowerleg01.L", 0.06),
+    ("upperleg02.R", "lowerleg01.R", 0.06),
+    ("lowerleg02.L", "foot.L", 0.045),
+    ("lowerleg02.R", "foot.R", 0.045),
+)
+_APART = np.array(
+    [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (2, 4), (2, 5), (3, 4), (3, 5), (4, 7), (5, 6), (6, 7), (2, 6), (3, 7)]
+)
+
+
+def sample_pose(rng: np.random.Generator, body: Body, heads: np.ndarray, held_out: bool = False) -> Pose:
+    """Draws a pose for a body.
+
+    Args:
+        rng: source of randomness.
+        body: the body asset.
+        heads: where the bones of this body start at rest, (B, 3).
+        held_out: whether held-out stances and gestures may be drawn.
+
+    Returns:
+        The pose; limbs do not intersect unless ten attempts all failed, in which case the last is returned.
+    """
+    index = body.bone_index
+    capsules = np.array([(index[a], index[b]) for a, b, _ in _CAPSULES])
+    radii = np.array([radius for *_, radius in _CAPSULES])
+    scale = float(heads[index["head"], 2] - heads[index["foot.L"], 2]) / 1.45
+    name = _draw(rng, STANCES, HELD_OUT_STANCES, held_out, 0)
+    for _ in range(10):
+        stance = STANCES[name][1](rng)
+        local = np.tile(np.eye(3), (len(heads), 1, 1))
+        local[0] = about(stance.pitch, stance.roll)
+        for bone in ("spine04", "spine03", "spine02", "spine01"):
+            local[index[bone]] = about(stance.bend / 4, stance.lean / 4, stance.turn / 4)
+        look = about(rng.normal(0, 0.2) - 0.3 * stance.pitch, rng.normal(0, 0.1), rng.normal(0, 0.35))
+        local[index["neck01"]] = local[index["head"]] = rotation(*_half(look))
+        _pose_leg(local, body, heads, "L", stance.left, stance)
+        _pose_leg(local, body, heads, "R", stance.right, stance)
+        gestures = _pose_arms(local, body, heads, stance, rng, held_out)
+        if not _intersects(forward_kinematics(local, heads, body.bone_parents)[2], capsules, radii, _APART, scale):
+            break
+    return Pose(local, name, gestures)
+
+
+def _half(matrix: np.ndarray) -> tuple[np.ndarray, float]:
+    """Axis and half the angle of a rotation matrix."""
+    axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    return axis, 0.5 * np.arctan2(np.linalg.norm(axis), np.trace(matrix) - 1)
+
+
+def _pose_arms(local, body, heads, stance: Stance, rng, held_out: bool) -> tuple[str, str]:
+    """Poses both arms and returns the names of their gestures."""
+    if stance.name in ("walk", "run") and rng.random() < 0.6:
+        running = stance.name == "run"
+        for letter, sign in (("L", -1), ("R", 1)):
+            ahead = sign * stance.swing * 0.8
+            target = np.array([0.1, ahead + 0.25, -0.45]) if running else np.array([0.12, 0.1 + ahead, -0.85])
+            _pose_arm(local, body, heads, letter, target + rng.normal(0, 0.06, 3), rng.normal(0, 0.2), rng)
+        return ("swing", "swing")
+    names, first = [], None
+    for letter in ("L", "R"):
+        if first is not None and rng.random() < 0.35:  # both arms alike
+            name, target, swivel = first
+            target, swivel = target + rng.normal(0, 0.05, 3), swivel + rng.normal(0, 0.1)
+        else:
+            free = rng.random() < FREE_GESTURE
+            name = "free" if free else _draw(rng, GESTURES, HELD_OUT_GESTURES, held_out, 4)
+            target, swivel = _wrist_target(rng, name)
+        first = name, target, swivel
+        names.append(name)
+        _pose_arm(local, body, heads, letter, target, swivel, rng)
+    return tuple(names)
