@@ -56,32 +56,50 @@ def _common(
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).", show_default=False)],
+    recipe: Annotated[str, typer.Argument(help="A recipe (YAML), or the name of a shipped one.", show_default=False)],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the recipe to change.", show_default=False),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Fields to change: data.samples=500.", show_default=False),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for checkpoints, logs and the model.")] = Path(
-        "outputs/train"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder of the run. [default: runs/NAME OF THE RECIPE]", show_default=False
+        ),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint in the output folder.")
+        bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint, or delete an earlier run.")
     ] = True,
 ) -> None:
-    """Train a model from a recipe; a run that was killed goes on where its last checkpoint stands."""
+    """Train a model from a recipe; a run that was killed goes on from its last checkpoint."""
     from hulk_hf.training.loop import train as run
 
-    run(recipe, output, resume=resume, overrides=overrides or [])
+    typer.echo(run(recipe, output, resume=resume, overrides=overrides or []))
 
 
 @app.command()
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="Recordings (safetensors, each with its json beside it).")],
+    files: Annotated[list[Path], typer.Argument(help="Recordings: safetensors, each with its json beside it.")],
 ) -> None:
     """Compare this code with recordings of the official one, stage by stage. Exit 1 if a stage differs."""
     from hulk_hf.conversion.verify import main as run
 
     raise typer.Exit(run([str(file) for file in files]))
+
+
+@app.command()
+def synthesize(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("outputs/people.png"),
+    count: Annotated[int, typer.Option(min=1, help="How many people.")] = 24,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    seed: Annotated[int, typer.Option(min=0, help="Of the generator.")] = 0,
+) -> None:
+    """Render people with their ground truth onto one sheet, to look at."""
+    from hulk_hf.synthetic.preview import contact_sheet as run
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    run(output, split, count, seed)
+    typer.echo(output)
 
 
 @app.command()
@@ -91,7 +109,9 @@ def demo(
     """Draw the joints that the bundled model finds on a photograph and on a rendered person."""
     from hulk_hf.demo import run_demo as run
 
+    output.parent.mkdir(parents=True, exist_ok=True)
     run(output)
+    typer.echo(output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -54,9 +54,25 @@ def test_version(capsys: pytest.CaptureFixture) -> None:
 def test_train_hands_everything_on(behind: Callable[..., list]) -> None:
     calls = behind("hulk_hf.training.loop", "train")
     assert run("train", "a.yaml", "steps=3", "batch_size=4", "--output", "out", "--no-resume") == 0
-    assert calls == [((Path("a.yaml"), Path("out")), {"resume": False, "overrides": ["steps=3", "batch_size=4"]})]
-    assert run("train", "a.yaml") == 0
-    assert calls[1][1] == {"resume": True, "overrides": []}
+    assert calls == [(("a.yaml", Path("out")), {"resume": False, "overrides": ["steps=3", "batch_size=4"]})]
+    assert run("train", "tiny") == 0
+    assert calls[1] == (("tiny", None), {"resume": True, "overrides": []})
+
+
+@pytest.mark.parametrize(
+    ("verb", "module", "function", "more"),
+    [
+        ("demo", "hulk_hf.demo", "run_demo", ()),
+        ("synthesize", "hulk_hf.synthetic.preview", "contact_sheet", ("train", 24, 0)),
+    ],
+)
+def test_pictures_go_where_one_says(
+    behind: Callable[..., list], tmp_path: Path, verb: str, module: str, function: str, more: tuple
+) -> None:
+    calls = behind(module, function)
+    output = tmp_path / "new" / "a.png"
+    assert run(verb, "--output", str(output)) == 0
+    assert calls == [((output, *more), {})] and output.parent.is_dir()
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -87,7 +103,9 @@ def test_a_missing_extra_is_named(behind: Callable[..., list], capsys: pytest.Ca
 
 
 def test_a_defect_of_ours_keeps_its_traceback(behind: Callable[..., list]) -> None:
-    behind("hulk_hf.demo", "run_demo", error=ModuleNotFoundError("No module named 'hulk_hf.typo'", name="hulk_hf.typo"))
+    behind(
+        "hulk_hf.demo", "run_demo", error=ModuleNotFoundError("No module named 'hulk_hf.typo'", name="hulk_hf.typo")
+    )
     with pytest.raises(ModuleNotFoundError):
         cli.main(["demo"])
     behind("hulk_hf.demo", "run_demo", error=ZeroDivisionError())

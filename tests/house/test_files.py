@@ -71,11 +71,12 @@ def all_faults(path: str, source: str, required: bool) -> list[str]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
     }
     assigned = {
-        target.id: node
+        name.id: node
         for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
-        if isinstance(target, ast.Name)
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
     }
     if "__all__" not in assigned:
         return [f"{path}: no __all__"] if required and public else []
