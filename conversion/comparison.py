@@ -72,8 +72,8 @@ def compare(
         absolute: Part of the tolerance that does not depend on the value.
         relative: Part of the tolerance in proportion to the recorded value.
     """
-    ours = torch.as_tensor(ours).detach().double()
-    recorded = torch.as_tensor(recorded).detach().double()
+    ours = torch.as_tensor(ours, dtype=torch.float64).detach()
+    recorded = torch.as_tensor(recorded, dtype=torch.float64).detach()
     if ours.shape != recorded.shape:
         note = f"shape {tuple(ours.shape)}, recorded {tuple(recorded.shape)}"
         return Comparison(stage, float("nan"), absolute, False, note)

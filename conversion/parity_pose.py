@@ -91,7 +91,13 @@ def build_subject(recording: Recording) -> Subject:
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    """ImageNet-normalise pictures (B, 3, H, W) of range 0 to 255, which the official network does inside."""
+    """ImageNet-normalise pictures (B, 3, H, W) of range 0 to 255, which the official network does inside.
+
+    Raises:
+        RecordingError: They have another shape.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise RecordingError(f"in.image: expected shape (batch, 3, height, width), got {tuple(images.shape)}")
     mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
     return (images - mean) / std
 

@@ -78,8 +78,9 @@ def convert_pose_state_dict(
     sizes = keys.sizes({name: tensor.shape for name, tensor in tensors.items()})
     grid = _check_sizes(sizes, task)
     encoder_heads = encoder_heads or sizes["C"] // _HEAD_WIDTH
-    if not encoder_heads or sizes["C"] % encoder_heads:
-        raise ValueError(f"encoder_heads: {encoder_heads} heads do not divide an encoder width of {sizes['C']}")
+    for name, heads, width in (("encoder", encoder_heads, sizes["C"]), ("decoder", decoder_heads, sizes["d"])):
+        if not heads or width % heads:
+            raise ValueError(f"{name}_heads: {heads} heads do not divide a width of {width}")
     _check_decoder_tables(tensors, sizes["d"], grid)
     image_positions = _recognise_image_positions(tensors["adapter_rgb.pos_embed"], sizes["C"], grid)
 
