@@ -12,6 +12,8 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .textures import profile, texture
+
 HELD_OUT_KINDS = ("hills", "bricks")
 
 
@@ -19,24 +21,6 @@ def random_colour(rng: np.random.Generator, saturation: float = 0.5) -> tuple[in
     """A colour (0-255), rarely more saturated than `saturation`."""
     hue, strength, value = rng.random(), saturation * rng.beta(1.2, 1.8), rng.uniform(0.1, 0.98)
     return tuple(int(255 * c) for c in colorsys.hsv_to_rgb(hue, strength, value))
-
-
-def texture(
-    rng: np.random.Generator, size: tuple[int, int], coarsest: int = 3, octaves: int = 5, decay: float = 0.55
-) -> np.ndarray:
-    """Smooth multi-octave noise (H, W) float32 with zero mean and a standard deviation of about one."""
-    height, width = size
-    total = np.zeros(size, np.float32)
-    weight, power = 1.0, 0.0
-    for octave in range(octaves):
-        cells = coarsest * 2**octave
-        rows = min(height, max(2, cells))
-        columns = min(width, max(2, round(cells * width / height)))
-        grid = rng.standard_normal((rows, columns), np.float32)
-        total += weight * np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
-        power += weight**2
-        weight *= decay
-    return total / np.sqrt(power) * 1.3
 
 
 def gradient(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -49,10 +33,11 @@ def gradient(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 def clouds(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Noise between a few colours, from soft to rough."""
-    noise = texture(rng, size, coarsest=int(rng.integers(2, 9)), decay=rng.uniform(0.4, 0.85))
+    noise = texture(rng, size, cells=rng.uniform(1.5, 9), decay=rng.uniform(0.4, 0.85))
     first, second = (np.array(random_colour(rng), np.float32) for _ in range(2))
-    mix = 1 / (1 + np.exp(-noise * rng.uniform(0.5, 3.0)))[..., None]
-    return first * (1 - mix) + second * mix
+    noise *= rng.uniform(0.3, 2.0)
+    mix = (0.5 + 0.5 * noise / (1 + np.abs(noise)))[..., None]
+    return first + (second - first) * mix
 
 
 def blobs(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -196,7 +181,7 @@ def greenery(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Rough foliage-like noise above, ground below."""
     height, width = size
     upper, lower = clouds(rng, size), clouds(rng, size)
-    edge = height * rng.uniform(0.2, 0.8) + height * 0.06 * texture(rng, (2, width), coarsest=4)[0]
+    edge = height * rng.uniform(0.2, 0.8) + height * 0.06 * profile(rng, width, cells=4)
     mask = (np.arange(height)[:, None] > edge[None])[..., None]
     return np.where(mask, lower, upper)
 
@@ -209,7 +194,7 @@ def hills(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     rows = int(rng.integers(2, 6))
     for row in range(rows):
         t = (row + 1) / rows
-        edge = height * (0.25 + 0.5 * t) + height * 0.08 * texture(rng, (2, width), coarsest=3)[0]
+        edge = height * (0.25 + 0.5 * t) + height * 0.08 * profile(rng, width)
         mask = (np.arange(height)[:, None] > edge[None])[..., None]
         picture = np.where(mask, far * (1 - t) + near * t + 6 * texture(rng, size)[..., None], picture)
     return picture
@@ -251,4 +236,4 @@ def sample_background(rng: np.random.Generator, split: str, size: tuple[int, int
     kind = list(shares)[rng.choice(len(shares), p=weights / weights.sum())]
     picture = KINDS[kind](rng, size)
     grain = rng.uniform(0, 14)
-    return np.clip(picture + grain * texture(rng, size, coarsest=int(rng.integers(3, 24)))[..., None], 0, 255)
+    return np.clip(picture + grain * texture(rng, size, cells=rng.uniform(3, 24))[..., None], 0, 255)

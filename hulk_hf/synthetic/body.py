@@ -131,8 +131,19 @@ class Body:
         of_bone = np.array([REGIONS.index(_region_of_bone(name)) for name in self.bone_names], np.uint8)
         regions = of_bone[self.skin_bones[np.arange(self.num_vertices), self.skin_weights.argmax(1)]]
         for mesh, region in (("hair", "hair"), ("skirt", "skirt"), ("l_eye", "eyes"), ("r_eye", "eyes")):
-            regions[np.unique(self.faces[self.mesh_slices[mesh]])] = REGIONS.index(region)
+            regions[self.mesh_vertices[mesh]] = REGIONS.index(region)
         return regions
+
+    @cached_property
+    def mesh_vertices(self) -> dict[str, np.ndarray]:
+        """The vertices that each mesh uses, by the names of `MESHES`."""
+        return {mesh: np.unique(self.faces[rows]) for mesh, rows in self.mesh_slices.items()}
+
+    @cached_property
+    def along(self) -> np.ndarray:
+        """Canonical `along` coordinate of every vertex in its own region, (V,) (see `region_axes`)."""
+        forms = self.region_axes[self.regions]
+        return (forms[:, :3] * self.canonical).sum(1) + forms[:, 3]
 
     @cached_property
     def face_regions(self) -> np.ndarray:
@@ -150,9 +161,8 @@ class Body:
         hips = (self.canonical_head("upperleg01.L") + self.canonical_head("upperleg01.R")) / 2
         neck = self.canonical_head("neck01")
         eyes = (self.canonical_head("eye.L") + self.canonical_head("eye.R")) / 2
-        body = np.unique(self.faces[self.mesh_slices["body"]])
-        crown = np.array([0, eyes[1], self.canonical[body, 2].max()])
-        skirt = self.canonical[np.unique(self.faces[self.mesh_slices["skirt"]])][:, 2]
+        crown = np.array([0, eyes[1], self.canonical[self.mesh_vertices["body"], 2].max()])
+        skirt = self.canonical[self.mesh_vertices["skirt"], 2]
         ends = {"torso": (hips, neck), "neck": (hips, neck), "head": (eyes, crown), "hair": (eyes, crown)}
         ends["eyes"] = ends["head"]
         ends["skirt"] = (np.array([0, 0, skirt.min()]), np.array([0, 0, skirt.max()]))

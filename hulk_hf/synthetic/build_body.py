@@ -132,8 +132,10 @@ def build(path: Path, bodies: int, components: int, seed: int) -> None:
     quantised = np.round(basis / scale[:, None]).astype(np.int16)
     error = data - mean - coefficients @ (quantised * scale[:, None])
     error = np.linalg.norm(error.reshape(len(data), -1, 3), axis=-1) * 1000
-    print(f"{len(data)} bodies, {len(used)} vertices; error mean {error.mean():.2f} mm, p99 "
-          f"{np.quantile(error, 0.99):.2f} mm; heights {heights.min():.2f}-{heights.max():.2f} m")  # fmt: skip
+    print(
+        f"{len(data)} bodies, {len(used)} vertices; error mean {error.mean():.2f} mm, p99 "
+        f"{np.quantile(error, 0.99):.2f} mm; heights {heights.min():.2f}-{heights.max():.2f} m"
+    )
 
     weights, bones = strongest_weights(
         model.vertex_bone_weights.numpy()[used], model.vertex_bone_indices.numpy()[used]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import datasets
 
 SEED_STRIDE = 10_000_000  # samples per seed of a data set; different seeds never share a sample
-GENERATOR_VERSION = 1  # rises whenever the same seed gives another picture, so that old caches are not reused
+GENERATOR_VERSION = 2  # rises whenever the same seed gives another picture, so that old caches are not reused
 
 
 def sample_seed(index: int, seed: int) -> int:
@@ -93,8 +93,14 @@ def _rows(split: str, numbers: list[int], image_size: tuple[int, int]) -> Iterat
         yield sample | {"image": Image.fromarray(sample["image"]), "parts": Image.fromarray(sample["parts"])}
 
 
-def build_dataset(split: str, num_samples: int, seed: int = 0, num_proc: int = 2,
-                  image_size: tuple[int, int] = (256, 192), cache_dir: str | None = None) -> datasets.Dataset:  # fmt: skip
+def build_dataset(
+    split: str,
+    num_samples: int,
+    seed: int = 0,
+    num_proc: int = 2,
+    image_size: tuple[int, int] = (256, 192),
+    cache_dir: str | None = None,
+) -> datasets.Dataset:
     """Renders a `datasets.Dataset` with the columns of `dataset_features`, cached by `datasets` as usual.
 
     Pictures are stored as PNG, so they are the same pixels as those of `render_person`.
@@ -152,8 +158,15 @@ def _fill_task(arguments: tuple) -> int:
     return _fill(*arguments)
 
 
-def render_arrays(split: str, num_samples: int, seed: int = 0, num_proc: int = 2, directory: str | Path = "synthetic",
-                  image_size: tuple[int, int] = (256, 192), progress: bool = True) -> PersonArrays:  # fmt: skip
+def render_arrays(
+    split: str,
+    num_samples: int,
+    seed: int = 0,
+    num_proc: int = 2,
+    directory: str | Path = "synthetic",
+    image_size: tuple[int, int] = (256, 192),
+    progress: bool = True,
+) -> PersonArrays:
     """Renders samples into plain `.npy` files and opens them memory-mapped.
 
     The files appear under `directory` in a folder named after the arguments, all at once when all is done; if that
@@ -187,8 +200,9 @@ def render_arrays(split: str, num_samples: int, seed: int = 0, num_proc: int = 2
     return _open_arrays(final)
 
 
-def _render_into(working: Path, split: str, num_samples: int, seed: int, num_proc: int, size: tuple[int, int],
-                 progress: bool) -> None:  # fmt: skip
+def _render_into(
+    working: Path, split: str, num_samples: int, seed: int, num_proc: int, size: tuple[int, int], progress: bool
+) -> None:
     """Creates the files in `working` and fills them with `num_proc` processes."""
     shapes = {
         "images": ((*size, 3), np.uint8),

@@ -9,8 +9,9 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .backgrounds import clouds, gradient, random_colour, texture
+from .backgrounds import clouds, gradient, random_colour
 from .renderer import Light
+from .textures import texture, white_noise
 
 
 def sample_light(rng: np.random.Generator) -> Light:
@@ -23,17 +24,11 @@ def sample_light(rng: np.random.Generator) -> Light:
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
     return Light(
         direction=direction / np.linalg.norm(direction),
-        key=rng.uniform(0.9, 1.25) - ambient * 0.75,
+        key=rng.uniform(1.0, 1.4) - ambient * 0.7,
         ambient=ambient,
         colour=tint,
         ambient_colour=(2 - tint) * rng.uniform(0.95, 1.05, 3),
     )
-
-
-def soften_mask(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Gaussian blur of a mask (H, W) in 0-1."""
-    picture = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
-    return np.asarray(picture, np.float32) / 255
 
 
 def _occluder_shape(
@@ -70,8 +65,9 @@ def _occluder_shape(
         draw.polygon([(cx + q * np.cos(a), cy + q * np.sin(a)) for a, q in zip(angles, radii, strict=True)], fill=255)
 
 
-def sample_occluders(rng: np.random.Generator, box: tuple[float, float, float, float], person: np.ndarray,
-                     largest_share: float = 0.45) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
+def sample_occluders(
+    rng: np.random.Generator, box: tuple[float, float, float, float], person: np.ndarray, largest_share: float = 0.45
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Draws things in front of a person.
 
     Args:
@@ -118,32 +114,40 @@ def _blur(rng, picture: Image.Image) -> Image.Image:
     return picture
 
 
-def photograph(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Turns a linear render (H, W, 3) float32 into a plausible photograph, uint8 of the same size."""
+def _expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Exposure, contrast, white balance and uneven light, on a copy."""
     height, width = picture.shape[:2]
-    tone = rng.normal(1, 0.06, 3) * rng.uniform(0.75, 1.2)
-    if rng.random() < 0.5:  # uneven light
-        ramp = (
-            1
-            + rng.normal(0, 0.15) * np.linspace(-1, 1, width)[None]
-            + rng.normal(0, 0.12) * np.linspace(-1, 1, height)[:, None]
-        )
-        picture = picture * ramp[..., None].astype(np.float32)
-    middle = 118.0
-    picture = (picture * tone.astype(np.float32) - middle) * np.float32(rng.uniform(0.7, 1.25)) + np.float32(middle)
+    middle, contrast = 118.0, rng.uniform(0.7, 1.25)
+    tone = contrast * rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.3)
+    picture = picture * tone.astype(np.float32)
+    picture += np.float32(middle * (1 - contrast))
+    if rng.random() < 0.5:
+        across = 1 + rng.normal(0, 0.15) * np.linspace(-1, 1, width)
+        down = 1 + rng.normal(0, 0.12) * np.linspace(-1, 1, height)
+        picture *= (down[:, None] * across).astype(np.float32)[..., None]
     if rng.random() < 0.08:  # little or no colour
         grey = picture.mean(2, keepdims=True)
-        picture = grey + rng.choice([0.0, 0.3]) * (picture - grey)
-    blurred = _blur(rng, Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)))
-    values = np.asarray(blurred, np.float32)
-    sigma = rng.uniform(0, 8) if rng.random() < 0.6 else 0.0
-    if sigma > 0.5:
-        values = values + sigma * rng.standard_normal(values.shape[:2] + (1 if rng.random() < 0.5 else 3,), np.float32)
-    if rng.random() < 0.1:
-        values = values + rng.uniform(4, 20) * texture(rng, (height, width), coarsest=2, octaves=2)[..., None]
-    result = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+        picture = grey + np.float32(rng.choice([0.0, 0.3])) * (picture - grey)
+    return picture
+
+
+def photograph(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Turns a clean render (H, W, 3) float32 into a plausible photograph, uint8 of the same size."""
+    size = picture.shape[:2]
+    result = _blur(rng, Image.fromarray(_to_bytes(_expose(rng, picture))))
+    grain = rng.uniform(0, 8) if rng.random() < 0.6 else 0.0
+    stains = rng.uniform(4, 20) if rng.random() < 0.1 else 0.0
+    if grain > 0.5 or stains:
+        values = np.asarray(result, np.float32)
+        values = values + np.float32(grain) * white_noise(rng, size, 1 if rng.random() < 0.5 else 3)
+        values += np.float32(stains) * texture(rng, size, cells=2, octaves=2)[..., None]
+        result = Image.fromarray(_to_bytes(values))
     if rng.random() < 0.7:
         buffer = io.BytesIO()
         result.save(buffer, "JPEG", quality=int(rng.integers(30, 96)))
         result = Image.open(buffer)
-    return np.asarray(result.convert("RGB"))
+    return np.array(result.convert("RGB"))
+
+
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)

@@ -12,15 +12,25 @@ import numpy as np
 
 from .backgrounds import sample_background
 from .body import COCO_KEYPOINTS, MESHES, Body, forward_kinematics, load_body, skin, vertex_normals
-from .effects import photograph, sample_light, sample_occluders, soften_mask
-from .poses import Z, Pose, rotation, sample_pose
-from .renderer import Camera, Layer, Light, cast_shadow, render_layer
+from .effects import photograph, sample_light, sample_occluders
+from .outfits import sample_outfit
+from .poses import Pose, Z, rotation, sample_pose
+from .renderer import Camera, Layer, Light, cast_shadow, extent, render_layer
 from .splits import banded, body_indices, generator
-from .wardrobe import CutTable, Outfit, compile_outfit, sample_outfit, vertex_clip, vertex_thickness
+from .wardrobe import CutTable, Outfit, compile_outfit, vertex_clip, vertex_thickness
 
 # How far (metres, on a body of 1.7 m) a keypoint lies at most behind the surface that shows it: joints are inside.
-_KEYPOINT_DEPTH = {"nose": 0.05, "eye": 0.05, "ear": 0.06, "shoulder": 0.13, "elbow": 0.08, "wrist": 0.07, "hip": 0.17,
-                   "knee": 0.11, "ankle": 0.09}  # fmt: skip
+_KEYPOINT_DEPTH = {
+    "nose": 0.05,
+    "eye": 0.05,
+    "ear": 0.06,
+    "shoulder": 0.13,
+    "elbow": 0.08,
+    "wrist": 0.07,
+    "hip": 0.17,
+    "knee": 0.11,
+    "ankle": 0.09,
+}
 _TOLERANCE = np.array([_KEYPOINT_DEPTH[name.split("_")[-1]] for name in COCO_KEYPOINTS], np.float32)
 
 _GROUNDED = ("stand", "walk", "sit_floor", "squat", "kneel", "lunge", "bend", "lean", "one_leg", "lie")
@@ -30,7 +40,11 @@ _FEWEST_KEYPOINTS = 5
 
 @dataclass(frozen=True)
 class Figure:
-    """A posed and dressed person in the world, feet wherever the pose puts them; arrays as in `render_layer`."""
+    """A posed and dressed person in the world, feet wherever the pose puts them; arrays as in `render_layer`.
+
+    `keypoints` (17, 3) are in the world, `outline` lists enough of the drawn vertices to frame the figure, and
+    `height` is the stature in metres.
+    """
 
     body: Body
     vertices: np.ndarray
@@ -39,6 +53,7 @@ class Figure:
     faces: np.ndarray
     face_regions: np.ndarray
     clip: np.ndarray
+    outline: np.ndarray
     table: CutTable
     outfit: Outfit
     pose: Pose
@@ -46,11 +61,12 @@ class Figure:
 
 
 @cache
-def _faces_of(meshes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles and their regions of some meshes of the body."""
+def _drawn(meshes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles, their regions, and a fifth of the vertices, of some meshes of the body."""
     body = load_body()
     rows = np.concatenate([np.arange(s.start, s.stop) for s in (body.mesh_slices[mesh] for mesh in meshes)])
-    return np.ascontiguousarray(body.faces[rows]), np.ascontiguousarray(body.face_regions[rows])
+    faces = np.ascontiguousarray(body.faces[rows])
+    return faces, np.ascontiguousarray(body.face_regions[rows]), np.unique(faces)[::5]
 
 
 @cache
@@ -77,11 +93,10 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     outfit = sample_outfit(rng, split, float(body.gender[first]), float(body.age[first]))
     table = compile_outfit(outfit)
     absent = {"hair": outfit.hair_length is None, "skirt": outfit.skirt_hem is None}
-    faces, face_regions = _faces_of(tuple(mesh for mesh in MESHES if not absent.get(mesh)))
+    faces, face_regions, outline = _drawn(tuple(mesh for mesh in MESHES if not absent.get(mesh)))
     normals = vertex_normals(posed, faces)
-    lifted = vertex_thickness(
-        body.canonical, body.regions, body.region_axes, table.bounds, table.starts, table.thickness
-    )
+    lifted = vertex_thickness(body.canonical, body.regions, body.along, table.bounds, table.starts, table.thickness)
+    clip = vertex_clip(outfit, body)
     return Figure(
         body=body,
         vertices=posed + normals * lifted[:, None],
@@ -89,31 +104,24 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
         keypoints=body.keypoints(posed),
         faces=faces,
         face_regions=face_regions,
-        clip=vertex_clip(outfit, body),
+        clip=clip,
+        outline=outline[clip[outline] >= 0],
         table=table,
         outfit=outfit,
         pose=pose,
-        height=float(np.ptp(rest[body.faces[body.mesh_slices["body"]].ravel(), 2])),
+        height=float(np.ptp(rest[body.mesh_vertices["body"][::3], 2])),
     )
 
 
-def _surface(figure: Figure) -> np.ndarray:
-    """The vertices that are really drawn, (N, 3)."""
-    used = np.zeros(len(figure.vertices), bool)
-    used[figure.faces.ravel()] = True
-    return figure.vertices[used & (figure.clip >= 0)]
-
-
 def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Camera:
-    """Draws a camera that sees the figure: mostly whole, 55-95 % of the picture high, sometimes cut off by its border."""
+    """Draws a camera that sees the figure: mostly whole, 55-95 % of the picture high, sometimes cut off."""
     height, width = size
-    surface = _surface(figure)
-    low, high = surface.min(0), surface.max(0)
+    surface = figure.vertices[figure.outline]
+    low, high = extent(surface)
     pitch = rng.normal(0.08, 0.14) if rng.random() < 0.85 else rng.uniform(-0.35, 0.7)
     camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), pitch, rng.normal(0, 0.07))
     pixels, _ = camera.project(surface)
-    left, top = pixels.min(0)
-    right, bottom = pixels.max(0)
+    (left, top), (right, bottom) = extent(pixels)
     kind = rng.choice(["whole", "cut", "small"], p=[0.73, 0.2, 0.07])
     if kind == "cut":
         focal = rng.uniform(0.9, 1.9) * min(height / (bottom - top), 1.3 * width / (right - left))
@@ -131,8 +139,19 @@ def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Ca
 
 def draw_figure(figure: Figure, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
     """Renders a figure."""
-    return render_layer(figure.body, figure.faces, figure.face_regions, figure.vertices, figure.normals, figure.clip,
-                        figure.table, camera, light, _fold_noise(), size)  # fmt: skip
+    return render_layer(
+        figure.body,
+        figure.faces,
+        figure.face_regions,
+        figure.vertices,
+        figure.normals,
+        figure.clip,
+        figure.table,
+        camera,
+        light,
+        _fold_noise(),
+        size,
+    )
 
 
 def _blend(picture: np.ndarray, layer: Layer) -> None:
@@ -143,8 +162,8 @@ def _blend(picture: np.ndarray, layer: Layer) -> None:
 def _bystander(rng, split: str, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
     """Another person, of about the same size, most of it outside the left or right border. It has no labels."""
     figure = sample_figure(rng, split)
-    surface = _surface(figure)
-    camera = replace(camera, target=(surface.min(0) + surface.max(0)) / 2)
+    surface = figure.vertices[figure.outline]
+    camera = replace(camera, target=sum(extent(surface)) / 2)
     pixels, _ = camera.project(surface)
     half = np.ptp(pixels[:, 0]) / 2
     shift = size[1] + half * rng.uniform(-0.3, 0.7) if rng.random() < 0.5 else half * rng.uniform(-0.7, 0.3)
@@ -183,9 +202,10 @@ def _compose(rng, split: str, size: tuple[int, int]) -> dict | None:
         return None
     picture = sample_background(rng, split, size).astype(np.float32)
     if figure.pose.stance in _GROUNDED and rng.random() < 0.6:
-        faces, _ = _faces_of(("body",))
-        shadow = cast_shadow(figure.vertices, faces, figure.vertices[:, 2].min(), camera, light, size)
-        picture *= 1 - rng.uniform(0.2, 0.7) * soften_mask(shadow, rng.uniform(0.7, 4))[..., None]
+        faces, _, _ = _drawn(("body",))
+        floor = float(figure.vertices[:, 2].min())
+        shadow = cast_shadow(figure.vertices, faces, floor, camera, light, size, rng.uniform(0.7, 4))
+        picture *= 1 - np.float32(rng.uniform(0.2, 0.7)) * shadow[..., None]
     hidden = np.zeros(size, bool)
     bystander = _bystander(rng, split, camera, light, size) if rng.random() < 0.2 else None
     in_front = bystander is not None and rng.random() < 0.4 and (bystander.labels > 0)[person].mean() < 0.35

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from PIL import Image, ImageFilter
 
 from .body import REGIONS, Body
 from .wardrobe import CutTable, find_cut
@@ -41,14 +42,22 @@ class Camera:
     centre: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (N, 2) and depths (N,) in metres of world points (N, 3)."""
-        x, y, z = (points - self.target).T
-        cp, sp, cr, sr = np.cos(self.pitch), np.sin(self.pitch), np.cos(self.roll), np.sin(self.roll)
-        depth = self.distance + y * cp - z * sp
-        down = -(y * sp + z * cp)
-        u, v = self.focal * x / depth, self.focal * down / depth
-        pixels = np.stack([cr * u - sr * v + self.centre[0], sr * u + cr * v + self.centre[1]], 1)
-        return pixels.astype(np.float32), depth.astype(np.float32)
+        """Pixels (N, 2) and depths (N,) in metres, float32, of world points (N, 3)."""
+        x, y = self.centre
+        return _project(points, self.target, self.distance, self.pitch, self.roll, self.focal, float(x), float(y))
+
+
+@numba.njit(cache=True, fastmath=True)
+def _project(points, target, distance, pitch, roll, focal, centre_x, centre_y):
+    cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    pixels, depths = np.empty((len(points), 2), np.float32), np.empty(len(points), np.float32)
+    for n in range(len(points)):
+        x, y, z = points[n, 0] - target[0], points[n, 1] - target[1], points[n, 2] - target[2]
+        depth = distance + y * cp - z * sp
+        u, v = focal * x / depth, -focal * (y * sp + z * cp) / depth
+        pixels[n, 0], pixels[n, 1] = cr * u - sr * v + centre_x, sr * u + cr * v + centre_y
+        depths[n] = depth
+    return pixels, depths
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,16 @@ class Layer:
     alpha: np.ndarray
     labels: np.ndarray
     depth: np.ndarray
+
+
+@numba.njit(cache=True)
+def extent(points):
+    """Smallest and largest coordinates, two arrays (D,), of points (N, D); numpy is slow at this shape."""
+    low, high = points[0].copy(), points[0].copy()
+    for n in range(1, len(points)):
+        for k in range(points.shape[1]):
+            low[k], high[k] = min(low[k], points[n, k]), max(high[k], points[n, k])
+    return low, high
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -154,8 +173,30 @@ def _pattern(kind, u, v, period, noise):
 
 
 @numba.njit(cache=True, fastmath=True)
-def shade(face_ids, weights, faces, face_regions, normals, canonical, axes, bounds, starts, cut_labels, cut_materials,
-          colours, patterns, noise, direction, halfway, key, ambient, key_colour, ambient_colour, colour, labels):  # fmt: skip
+def shade(
+    face_ids,
+    weights,
+    faces,
+    face_regions,
+    normals,
+    canonical,
+    axes,
+    bounds,
+    starts,
+    cut_labels,
+    cut_materials,
+    colours,
+    patterns,
+    noise,
+    direction,
+    halfway,
+    key,
+    ambient,
+    key_colour,
+    ambient_colour,
+    colour,
+    labels,
+):
     """Colours and labels every covered pixel, in place: `colour` (H, W, 3) float32 0-255, `labels` (H, W) uint8.
 
     The canonical place of a pixel decides its garment (`find_cut`) and the pattern on it; light is ambient, brighter
@@ -178,7 +219,7 @@ def shade(face_ids, weights, faces, face_regions, normals, canonical, axes, boun
             fx, fy, fz = axes[region, 0], axes[region, 1], axes[region, 2]
             along = fx * px + fy * py + fz * pz + axes[region, 3]
             cut = find_cut(bounds, starts, region, along, py, abs(px))
-            if cut < 0:
+            if cut < 0:  # nothing is worn here and there is no skin, as on a helper mesh
                 continue
             material = cut_materials[cut]
             labels[y, x] = cut_labels[cut]
@@ -241,9 +282,20 @@ def _downsample(fine_colour, fine_labels, fine_nearness, factor, colour, alpha, 
                     counts[fine_labels[i, j]] = 0
 
 
-def render_layer(body: Body, faces: np.ndarray, face_regions: np.ndarray, vertices: np.ndarray, normals: np.ndarray,
-                 clip: np.ndarray, table: CutTable, camera: Camera, light: Light, noise: np.ndarray,
-                 size: tuple[int, int], supersample: int = 2) -> Layer:  # fmt: skip
+def render_layer(
+    body: Body,
+    faces: np.ndarray,
+    face_regions: np.ndarray,
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    clip: np.ndarray,
+    table: CutTable,
+    camera: Camera,
+    light: Light,
+    noise: np.ndarray,
+    size: tuple[int, int],
+    supersample: int = 2,
+) -> Layer:
     """Renders one dressed person.
 
     Args:
@@ -256,34 +308,89 @@ def render_layer(body: Body, faces: np.ndarray, face_regions: np.ndarray, vertic
         size: (height, width) of the picture.
         supersample: samples per pixel and axis.
     """
-    height, width = size
-    fine = (height * supersample, width * supersample)
+    layer = Layer(
+        colour=np.zeros((*size, 3), np.float32),
+        alpha=np.zeros(size, np.float32),
+        labels=np.zeros(size, np.uint8),
+        depth=np.full(size, np.inf, np.float32),
+    )
     pixels, depths = camera.project(vertices)
+    # Only the window that the figure covers is rasterised.
+    low, high = extent(pixels)
+    left, top = (max(int(np.floor(v)), 0) for v in low)
+    right, bottom = min(int(np.ceil(high[0])), size[1]), min(int(np.ceil(high[1])), size[0])
+    if left >= right or top >= bottom:
+        return layer
+    fine = ((bottom - top) * supersample, (right - left) * supersample)
     nearness, face_ids = np.zeros(fine, np.float32), np.full(fine, -1, np.int32)
-    weights, colour = np.zeros((*fine, 2), np.float32), np.zeros((*fine, 3), np.float32)
-    labels = np.zeros(fine, np.uint8)
+    weights, colour, labels = (
+        np.empty((*fine, 2), np.float32),
+        np.empty((*fine, 3), np.float32),
+        np.zeros(fine, np.uint8),
+    )
     cull = (face_regions < _FIRST_THIN_REGION) | (face_regions > _LAST_THIN_REGION)
-    rasterise(pixels * supersample, depths, faces, cull, clip, nearness, face_ids, weights)
-    view = np.array([0.0, -np.cos(camera.pitch), np.sin(camera.pitch)])
-    halfway = light.direction + view
+    pixels = (pixels - np.array([left, top], np.float32)) * np.float32(supersample)
+    rasterise(pixels, depths, faces, cull, clip, nearness, face_ids, weights)
+    halfway = light.direction + np.array([0.0, -np.cos(camera.pitch), np.sin(camera.pitch)])
     halfway /= np.linalg.norm(halfway)
-    shade(face_ids, weights, faces, face_regions, normals, body.canonical, body.region_axes, table.bounds, table.starts,
-          table.labels, table.materials, table.colours, table.patterns, noise, light.direction, halfway, light.key,
-          light.ambient, light.colour, light.ambient_colour, colour, labels)  # fmt: skip
-    layer = Layer(np.zeros((height, width, 3), np.float32), np.zeros(size, np.float32), np.zeros(size, np.uint8),
-                  np.full(size, np.inf, np.float32))  # fmt: skip
-    _downsample(colour, labels, nearness, supersample, layer.colour, layer.alpha, layer.labels, layer.depth)
+    shade(
+        face_ids,
+        weights,
+        faces,
+        face_regions,
+        normals,
+        body.canonical,
+        body.region_axes,
+        table.bounds,
+        table.starts,
+        table.labels,
+        table.materials,
+        table.colours,
+        table.patterns,
+        noise,
+        light.direction,
+        halfway,
+        light.key,
+        light.ambient,
+        light.colour,
+        light.ambient_colour,
+        colour,
+        labels,
+    )
+    area = (slice(top, bottom), slice(left, right))
+    _downsample(
+        colour,
+        labels,
+        nearness,
+        supersample,
+        layer.colour[area],
+        layer.alpha[area],
+        layer.labels[area],
+        layer.depth[area],
+    )
     return layer
 
 
-def cast_shadow(vertices: np.ndarray, faces: np.ndarray, floor: float, camera: Camera, light: Light,
-                size: tuple[int, int]) -> np.ndarray:  # fmt: skip
-    """Mask (H, W) float32 of the shadow that a body throws on the ground `z = floor`; not softened."""
+def cast_shadow(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    floor: float,
+    camera: Camera,
+    light: Light,
+    size: tuple[int, int],
+    softness: float,
+) -> np.ndarray:
+    """Mask (H, W) float32 in 0-1 of the shadow that a body throws on the ground `z = floor`.
+
+    It is drawn at half the resolution and blurred by `softness` pixels.
+    """
     drop = (vertices[:, 2] - floor) / max(light.direction[2], 0.2)
-    shadow = vertices - drop[:, None] * light.direction
-    pixels, depths = camera.project(shadow)
-    nearness, face_ids = np.zeros(size, np.float32), np.full(size, -1, np.int32)
-    weights = np.zeros((*size, 2), np.float32)
-    rasterise(pixels, depths, faces, np.zeros(len(faces), bool), np.ones(len(vertices), np.float32), nearness, face_ids,
-              weights)  # fmt: skip
-    return (face_ids >= 0).astype(np.float32)
+    pixels, depths = camera.project(vertices - drop[:, None] * light.direction)
+    half = (-(-size[0] // 2), -(-size[1] // 2))
+    nearness, face_ids = np.zeros(half, np.float32), np.full(half, -1, np.int32)
+    everything, both_sides = np.ones(len(vertices), np.float32), np.zeros(len(faces), bool)
+    rasterise(pixels / 2, depths, faces, both_sides, everything, nearness, face_ids, np.empty((*half, 2), np.float32))
+    mask = Image.fromarray(((face_ids >= 0) * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(softness / 2))
+    return np.asarray(mask.resize((half[1] * 2, half[0] * 2), Image.Resampling.BILINEAR), np.float32)[
+        : size[0], : size[1]
+    ] / np.float32(255)
