@@ -105,10 +105,10 @@ _PRESETS = {
     },
     "hulk-tiny": {
         "vision_config": {
-            "hidden_size": 192,
+            "hidden_size": 256,
             "num_hidden_layers": 6,
-            "num_attention_heads": 6,
-            "intermediate_size": 768,
+            "num_attention_heads": 4,
+            "intermediate_size": 1024,
             "drop_path_rate": 0.0,
         },
         "decoder_config": {
