@@ -1,0 +1,61 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A start for models trained from scratch, without which heat maps stay flat for a long time.
+
+A query has to find its own place in the picture before anything else can be learned. Released weights got there from
+MAE pre-training and 60,000 steps on a cluster; here the place is put in by hand:
+
+* the position MLP starts as (twice) the identity, so that positions reach the decoder unchanged;
+* queries and keys of every decoder layer start with one orthogonal map, so that a query attends near its own place;
+* the label projection sends the label features to orthonormal directions, so that "left eye" and "right eye", whose
+  features are almost parallel, start apart.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
+
+
+@torch.no_grad()
+def initialize_from_scratch(model: HulkForPoseEstimation, label_features: dict[str, torch.Tensor]) -> None:
+    """Set label features and the weights named above, in place; all else keeps its random start.
+
+    Args:
+        model: A model with random weights.
+        label_features: `{task: (K, text_feature_size)}` for every task of the model.
+
+    Raises:
+        ValueError: Features are missing for a task or have the wrong shape.
+    """
+    features = model.dense_head.label_features
+    for task in model.hulk.tasks.values():
+        given = label_features.get(task.name)
+        expected = features(task.name)
+        if given is None or given.shape != expected.shape:
+            shape = None if given is None else tuple(given.shape)
+            raise ValueError(f"label_features[{task.name!r}]: expected shape {tuple(expected.shape)}, got {shape}")
+        expected.copy_(given)
+
+    decoder = model.hulk.decoder
+    mlp = decoder.position_mlp_2d
+    # relu(x + 1) is linear for the sin-cos values in [-1, 1], and 2 relu(x + 1) - 2 = 2 x.
+    nn.init.eye_(mlp.fc1.weight)
+    nn.init.ones_(mlp.fc1.bias)
+    nn.init.eye_(mlp.fc2.weight).mul_(2.0)
+    nn.init.constant_(mlp.fc2.bias, -2.0)
+    for layer in decoder.layers:
+        nn.init.orthogonal_(layer.attention.q_proj.weight)
+        layer.attention.k_proj.weight.copy_(layer.attention.q_proj.weight)
+        nn.init.zeros_(layer.attention.q_proj.bias)
+        nn.init.zeros_(layer.attention.k_proj.bias)
+
+    stacked = torch.cat([features(task).double() for task in model.hulk.tasks])
+    projection = model.dense_head.label_proj.weight
+    directions = nn.init.orthogonal_(torch.empty(projection.shape[0], len(stacked), dtype=torch.float64))
+    projection.copy_(directions @ torch.linalg.pinv(stacked.T))
+
+
+__all__ = ["initialize_from_scratch"]

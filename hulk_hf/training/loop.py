@@ -1,0 +1,227 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: Accelerate around a recipe.
+
+A run is a folder: `recipe.json`, `log.jsonl` (one line per log entry or evaluation), `checkpoints/` and, at the end,
+`model/`. Started again, it continues from its last checkpoint and ends with the same weights, bit by bit, as a run
+that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from hulk_hf.modeling.configuration_hulk import HulkConfig
+from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
+from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
+from hulk_hf.training.checkpoints import load_checkpoint, save_checkpoint
+from hulk_hf.training.data import PoseBatches
+from hulk_hf.training.evaluation import pose_figures, predict_poses
+from hulk_hf.training.initialization import initialize_from_scratch
+from hulk_hf.training.label_features import load_label_features
+from hulk_hf.training.objective import PoseTraining
+from hulk_hf.training.recipe import Recipe, load_recipe
+
+
+def train(
+    recipe: str | Path | Recipe,
+    output: str | Path | None = None,
+    resume: bool = True,
+    overrides: Sequence[str] = (),
+    progress: bool = True,
+) -> Path:
+    """Train a model from a recipe.
+
+    Args:
+        recipe: A YAML file, the name of a shipped recipe, or a `Recipe`.
+        output: Folder of the run; default `runs/{name of the recipe}`.
+        resume: Continue from the newest checkpoint in `output`; otherwise an earlier run there is deleted.
+        overrides: `key=value` changes to the recipe.
+        progress: Show a bar.
+
+    Returns:
+        The folder of the finished model, with its processor.
+
+    Raises:
+        ValueError: The recipe does not fit, or `output` holds a run of another recipe.
+        FloatingPointError: The loss is no longer a number.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    folder = Path(output or Path("runs") / recipe.name)
+    accelerator = Accelerator()
+    if accelerator.is_main_process:
+        if not resume and folder.exists():
+            shutil.rmtree(folder)
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2), encoding="utf-8")
+    accelerator.wait_for_everyone()
+
+    set_seed(recipe.seed)
+    model = build_model(recipe)
+    task = model.hulk.resolve_task(family="pose")
+    parts: nn.Module = PoseTraining(model, recipe.objective)
+    optimizer = torch.optim.AdamW(parameter_groups(parts, recipe), lr=recipe.optimizer.learning_rate)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule_factor(step, recipe))
+    parts, optimizer = accelerator.prepare(parts, optimizer)
+    accelerator.register_for_checkpointing(scheduler)
+
+    with accelerator.main_process_first():
+        train_arrays, validation_arrays = load_arrays(recipe, folder.parent, progress)
+    first = load_checkpoint(accelerator, folder / "checkpoints", recipe.to_dict())
+    batches = PoseBatches(train_arrays, task, recipe, accelerator.process_index, accelerator.num_processes)
+    loader = DataLoader(batches, batch_size=None, sampler=range(first, recipe.total_steps), num_workers=0)
+    log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process)
+    bar = tqdm(total=recipe.total_steps, initial=first, disable=not (progress and accelerator.is_main_process))
+    for step, batch in enumerate(loader, start=first):
+        parts.train()
+        terms = parts(**{name: value.to(accelerator.device) for name, value in batch.items()})
+        accelerator.backward(terms["loss"])
+        norm = accelerator.clip_grad_norm_(parts.parameters(), recipe.optimizer.gradient_clip)
+        if not torch.isfinite(norm):
+            torch.save({"step": step, "batch": batch}, folder / "bad_batch.pt")
+            raise FloatingPointError(f"step {step}: loss or gradient is not a number; its batch is in bad_batch.pt")
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        done = step + 1
+        bar.update()
+        log.add({name: float(value.detach()) for name, value in terms.items()})
+        if done % recipe.log_every == 0 or done == recipe.total_steps:
+            entry = log.flush(done, scheduler.get_last_lr()[0])
+            bar.set_postfix(loss=f"{entry['loss']:.4f}")
+        if done % recipe.evaluate_every == 0 or done == recipe.total_steps:
+            if accelerator.is_main_process:
+                figures = evaluate(model, validation_arrays, recipe.stage_at(step))
+                log.write({"step": done, "validation": figures})
+                bar.write(f"step {done}: validation OKS {figures['OKS']:.3f} AP {figures['AP']:.3f}")
+            accelerator.wait_for_everyone()
+        if done % recipe.checkpoint_every == 0 or done == recipe.total_steps:
+            save_checkpoint(accelerator, folder / "checkpoints", done, recipe.to_dict(), recipe.keep_checkpoints)
+    bar.close()
+    if accelerator.is_main_process:
+        save_model(model, folder / "model")
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return folder / "model"
+
+
+def build_model(recipe: Recipe) -> HulkForPoseEstimation:
+    """Build the model of a recipe: a preset with the shipped label features, or an earlier checkpoint."""
+    if recipe.model.start_from is not None:
+        return HulkForPoseEstimation.from_pretrained(recipe.model.start_from)
+    if recipe.model.task not in KNOWN_TASKS:
+        raise ValueError(f"recipe.model.task: no known task {recipe.model.task!r}, expected {sorted(KNOWN_TASKS)}")
+    task = dataclasses.replace(KNOWN_TASKS[recipe.model.task], image_size=recipe.model.image_size)
+    model = HulkForPoseEstimation(HulkConfig.preset(recipe.model.preset, tasks=[task]))
+    initialize_from_scratch(model, {task.name: load_label_features(task.name)})
+    return model
+
+
+def parameter_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Split parameters by weight decay: vectors (biases, norms) and embeddings have none."""
+    embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    decayed, free = [], []
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            (free if parameter.ndim < 2 or id(parameter) in embeddings else decayed).append(parameter)
+    settings = {"betas": recipe.optimizer.betas}
+    return [
+        {"params": decayed, "weight_decay": recipe.optimizer.weight_decay, **settings},
+        {"params": free, "weight_decay": 0.0, **settings},
+    ]
+
+
+def schedule_factor(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine to zero."""
+    warmup = recipe.optimizer.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(recipe.total_steps - warmup, 1), 1.0)))
+
+
+def load_arrays(
+    recipe: Recipe, cache: Path, progress: bool
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+    """Render (or find) the synthetic people of a recipe: training and validation arrays."""
+    from hulk_hf.synthetic.dataset import render_arrays
+
+    data = recipe.data
+    train_arrays, validation_arrays = (
+        vars(render_arrays(split, count, data.seed, data.workers, cache / "data", progress=progress))
+        for split, count in (("train", data.samples), ("validation", data.validation_samples))
+    )
+    return train_arrays, validation_arrays
+
+
+def evaluate(model: HulkForPoseEstimation, arrays: Mapping[str, np.ndarray], stage: Any) -> dict[str, float]:
+    """Figures of a model on arrays of single persons, at the input size of a stage."""
+    training = model.training
+    model.eval()
+    joints, scores = predict_poses(model, arrays["images"], np.asarray(arrays["boxes"]), stage.image_size)
+    model.train(training)
+    return pose_figures(joints, scores, arrays, model.hulk.resolve_task(family="pose").sigmas)
+
+
+def save_model(model: HulkForPoseEstimation, folder: Path) -> None:
+    """Write model and processor as one folder."""
+    model.save_pretrained(folder)
+    HulkPoseImageProcessor.from_task(model.hulk.resolve_task(family="pose")).save_pretrained(folder)
+
+
+class RunLog:
+    """Lines of JSON; on resuming, lines of steps that will be done again are dropped."""
+
+    def __init__(self, path: Path, first: int, enabled: bool):
+        self.path = path
+        self.enabled = enabled
+        self.pending: list[dict[str, float]] = []
+        self.clock = time.perf_counter()
+        if enabled:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= first]
+            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def add(self, terms: dict[str, float]) -> None:
+        """Remember the terms of one step."""
+        self.pending.append(terms)
+
+    def flush(self, step: int, learning_rate: float) -> dict[str, Any]:
+        """Write the mean of the remembered terms and return it."""
+        entry: dict[str, Any] = {
+            name: sum(terms[name] for terms in self.pending) / len(self.pending) for name in self.pending[0]
+        }
+        now = time.perf_counter()
+        entry |= {
+            "step": step,
+            "learning_rate": learning_rate,
+            "steps_per_second": len(self.pending) / (now - self.clock),
+        }
+        self.clock, self.pending = now, []
+        self.write(entry)
+        return entry
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Append one line."""
+        if self.enabled:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+
+__all__ = ["build_model", "evaluate", "load_arrays", "parameter_groups", "schedule_factor", "train"]
