@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the check that was asked for failed, 2 the command was use
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -78,6 +79,28 @@ def train(
 
 
 @app.command()
+def evaluate(
+    checkpoint: Annotated[
+        str | None, typer.Argument(help="Folder or hub name. [default: the bundled checkpoint]", show_default=False)
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Rendered persons of the test split.")] = 1000,
+    photographs: Annotated[
+        Path | None, typer.Option(help="Folder with pictures and one annotation file in COCO's format.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which rendered persons.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures there, as JSON.")] = None,
+) -> None:
+    """Measure a pose model, its untrained start and the mean pose on the same persons."""
+    from hulk_hf import BUNDLED_CHECKPOINT
+    from hulk_hf.figures import compare_poses, format_figures
+
+    figures = compare_poses(checkpoint or BUNDLED_CHECKPOINT, samples, seed, photographs)
+    typer.echo(format_figures(figures))
+    if output is not None:
+        output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Recordings: safetensors, each with its json beside it.")],
 ) -> None:
@@ -112,6 +135,17 @@ def demo(
     output.parent.mkdir(parents=True, exist_ok=True)
     run(output)
     typer.echo(output)
+
+
+@app.command()
+def benchmark(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each comparison; medians are reported.")] = 9,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the results there, as JSON.")] = None,
+) -> None:
+    """Time Hulk beside a model of the same size, and the pipeline's share outside the network."""
+    from hulk_hf.benchmark import main as run
+
+    run(rounds, output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,24 @@ def test_pictures_go_where_one_says(
     output = tmp_path / "new" / "a.png"
     assert run(verb, "--output", str(output)) == 0
     assert calls == [((output, *more), {})] and output.parent.is_dir()
+
+
+def test_evaluate_prints_a_table_and_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {"rendered": {"model": {"n": 2, "OKS": 0.5}}}
+    asked: list = []
+    monkeypatch.setattr("hulk_hf.figures.compare_poses", lambda *words: asked.append(words) or figures)
+    assert run("evaluate", "folder", "--samples", "2", "--output", str(tmp_path / "a.json")) == 0
+    assert asked == [("folder", 2, 0, None)]
+    assert "| rendered | model | 2 | 0.500 |" in capsys.readouterr().out
+    assert json.loads((tmp_path / "a.json").read_text()) == figures
+
+
+def test_benchmark_hands_everything_on(behind: Callable[..., list]) -> None:
+    calls = behind("hulk_hf.benchmark", "main")
+    assert run("benchmark", "--rounds", "3") == 0
+    assert calls == [((3, None), {})]
 
 
 @pytest.mark.parametrize("code", [0, 1])
