@@ -1,20 +1,28 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural backgrounds, each an (H, W, 3) float32 picture in 0-255 without any people.
+"""Backgrounds, procedural and a few photographs, each an (H, W, 3) float32 picture in 0-255 without any people.
 
-Training and validation draw from the same kinds; the kinds in `HELD_OUT_KINDS` are for test, which draws from all.
+Training and validation draw from the same kinds; those in `HELD_OUT_KINDS` are for test, which draws from all.
 """
 
 from __future__ import annotations
 
 import colorsys
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from .textures import profile, texture
 
-HELD_OUT_KINDS = ("hills", "bricks")
+PHOTOGRAPHS_PATH = Path(__file__).parent / "data" / "photographs"
+# Photographs without people, CC0 or public domain (data/NOTICE.md), by the split that may show them.
+PHOTOGRAPHS = {
+    "train": ("coffee", "rocket", "grass", "gravel"),
+    "validation": ("coffee", "rocket", "grass", "gravel"),
+    "test": ("chelsea", "brick"),
+}
 
 
 def random_colour(rng: np.random.Generator, saturation: float = 0.5) -> tuple[int, int, int]:
@@ -214,26 +222,45 @@ def bricks(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return _soften(picture, rng.choice([1, 2]))
 
 
-KINDS = {
-    "gradient": gradient,
-    "clouds": clouds,
-    "blobs": blobs,
-    "room": room,
-    "street": street,
-    "greenery": greenery,
-    "hills": hills,
-    "bricks": bricks,
+@cache
+def _photograph(name: str) -> Image.Image:
+    """A photograph of the package, in memory."""
+    with Image.open(PHOTOGRAPHS_PATH / f"{name}.jpg") as picture:
+        return picture.convert("RGB")
+
+
+def photograph(rng: np.random.Generator, size: tuple[int, int], names: tuple[str, ...]) -> np.ndarray:
+    """A piece of one of the named photographs, mirrored, tinted and enlarged at random."""
+    height, width = size
+    source = _photograph(names[rng.integers(len(names))])
+    scale = rng.uniform(0.35, 1.0) * min(source.width / width, source.height / height)
+    x, y = rng.uniform(0, source.width - scale * width), rng.uniform(0, source.height - scale * height)
+    box = (x, y, x + scale * width, y + scale * height)
+    picture = np.asarray(source.resize((width, height), Image.Resampling.BILINEAR, box=box), np.float32)
+    tint = 1.4 * (0.45 + 0.55 * np.array(random_colour(rng, 0.8), np.float32) / 255)
+    return (picture[:, ::-1] if rng.random() < 0.5 else picture) * tint
+
+
+# What only test shows, and how often the other kinds come up.
+HELD_OUT_KINDS = (hills, bricks)
+_SHARES = {
+    gradient: 0.07,
+    clouds: 0.11,
+    blobs: 0.09,
+    room: 0.27,
+    street: 0.23,
+    greenery: 0.13,
+    photograph: 0.10,
 }
-_SHARES = {"gradient": 0.08, "clouds": 0.12, "blobs": 0.1, "room": 0.3, "street": 0.25, "greenery": 0.15}
 
 
 def sample_background(rng: np.random.Generator, split: str, size: tuple[int, int]) -> np.ndarray:
     """Draws a background (H, W, 3) float32 for a split: in test, half of them are of a held-out kind."""
-    shares = dict(_SHARES)
-    if split == "test":
-        shares |= {kind: sum(_SHARES.values()) / len(HELD_OUT_KINDS) for kind in HELD_OUT_KINDS}
-    weights = np.array(list(shares.values()))
-    kind = list(shares)[rng.choice(len(shares), p=weights / weights.sum())]
-    picture = KINDS[kind](rng, size)
-    grain = rng.uniform(0, 14)
+    if split == "test" and rng.random() < 0.5:
+        kind = HELD_OUT_KINDS[rng.integers(len(HELD_OUT_KINDS))]
+    else:
+        kinds, weights = list(_SHARES), np.array(list(_SHARES.values()))
+        kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
+    picture = kind(rng, size, PHOTOGRAPHS[split]) if kind is photograph else kind(rng, size)
+    grain = np.float32(rng.uniform(0, 14))
     return np.clip(picture + grain * texture(rng, size, cells=rng.uniform(3, 24))[..., None], 0, 255)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import datasets
 
 SEED_STRIDE = 10_000_000  # samples per seed of a data set; different seeds never share a sample
-GENERATOR_VERSION = 2  # rises whenever the same seed gives another picture, so that old caches are not reused
+GENERATOR_VERSION = 3  # rises whenever the same seed gives another picture, so that old caches are not reused
 
 
 def sample_seed(index: int, seed: int) -> int:

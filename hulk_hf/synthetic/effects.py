@@ -32,7 +32,7 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def _occluder_shape(
-    rng, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], size: tuple[int, int]
+    rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: np.ndarray, size: tuple[int, int]
 ) -> None:
     """Draws one shape in white near the person's `box` (x, y, w, h): a slab, a pole, a disc or a polygon."""
     height, width = size
@@ -72,7 +72,7 @@ def sample_occluders(
 
     Args:
         rng: source of randomness.
-        box: the person's box (x, y, w, h) in pixels.
+        box: the person's box [x, y, w, h] in pixels.
         person: the person's mask (H, W) bool.
         largest_share: the largest share of the person that may be hidden.
 
@@ -96,7 +96,7 @@ def sample_occluders(
     return None if hidden > largest_share else (colour, mask)
 
 
-def _blur(rng, picture: Image.Image) -> Image.Image:
+def _blur(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
     """Defocus, low resolution or motion blur, or none."""
     kind = rng.choice(["none", "focus", "resolution", "motion"], p=[0.45, 0.25, 0.22, 0.08])
     if kind == "focus":

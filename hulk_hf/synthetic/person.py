@@ -15,6 +15,7 @@ from .body import COCO_KEYPOINTS, MESHES, Body, forward_kinematics, load_body, s
 from .effects import photograph, sample_light, sample_occluders
 from .outfits import sample_outfit
 from .poses import Pose, Z, rotation, sample_pose
+from .props import draw_seat
 from .renderer import Camera, Layer, Light, cast_shadow, extent, render_layer
 from .splits import banded, body_indices, generator
 from .wardrobe import CutTable, Outfit, compile_outfit, vertex_clip, vertex_thickness
@@ -33,7 +34,7 @@ _KEYPOINT_DEPTH = {
 }
 _TOLERANCE = np.array([_KEYPOINT_DEPTH[name.split("_")[-1]] for name in COCO_KEYPOINTS], np.float32)
 
-_GROUNDED = ("stand", "walk", "sit_floor", "squat", "kneel", "lunge", "bend", "lean", "one_leg", "lie")
+_GROUNDED = ("stand", "walk", "sit", "sit_floor", "squat", "kneel", "lunge", "bend", "lean", "one_leg", "lie")
 _SMALLEST_AREA = 0.012  # of the picture
 _FEWEST_KEYPOINTS = 5
 
@@ -78,6 +79,14 @@ def _fold_noise() -> np.ndarray:
     return (noise / noise.std()).astype(np.float32)
 
 
+def _direction(rng: np.random.Generator, split: str) -> float:
+    """The angle a person is turned to the left from facing the camera: three times as often towards it as away."""
+    while True:
+        angle = 2 * pi * banded(rng, split, 64)
+        if rng.random() < (1 + 0.5 * np.cos(angle)) / 1.5:
+            return angle
+
+
 def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     """Draws body, pose, direction and clothes of a person from what belongs to `split`."""
     body = load_body()
@@ -87,7 +96,7 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     rest, heads = body.shape((1 - blend) * body.coefficients[first] + blend * body.coefficients[second])
     pose = sample_pose(rng, body, heads, held_out=split != "train")
     local = pose.local.copy()
-    local[0] = rotation(Z, 2 * pi * banded(rng, split, 64)) @ local[0]
+    local[0] = rotation(Z, _direction(rng, split)) @ local[0]
     rotations, translations, _ = forward_kinematics(local, heads, body.bone_parents)
     posed = skin(rest, body.skin_weights, body.skin_bones, rotations, translations)
     outfit = sample_outfit(rng, split, float(body.gender[first]), float(body.age[first]))
@@ -122,7 +131,7 @@ def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Ca
     camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), pitch, rng.normal(0, 0.07))
     pixels, _ = camera.project(surface)
     (left, top), (right, bottom) = extent(pixels)
-    kind = rng.choice(["whole", "cut", "small"], p=[0.73, 0.2, 0.07])
+    kind = rng.choice(["whole", "cut", "small"], p=[0.68, 0.25, 0.07])
     if kind == "cut":
         focal = rng.uniform(0.9, 1.9) * min(height / (bottom - top), 1.3 * width / (right - left))
     else:
@@ -159,17 +168,23 @@ def _blend(picture: np.ndarray, layer: Layer) -> None:
     picture += layer.colour
 
 
-def _bystander(rng, split: str, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
-    """Another person, of about the same size, most of it outside the left or right border. It has no labels."""
+def _bystander(
+    rng: np.random.Generator, split: str, camera: Camera, light: Light, size: tuple[int, int], near: bool
+) -> Layer:
+    """Another person, without labels: `near`, most of it outside the left or right border; else smaller, anywhere."""
     figure = sample_figure(rng, split)
     surface = figure.vertices[figure.outline]
     camera = replace(camera, target=sum(extent(surface)) / 2)
-    pixels, _ = camera.project(surface)
-    half = np.ptp(pixels[:, 0]) / 2
-    shift = size[1] + half * rng.uniform(-0.3, 0.7) if rng.random() < 0.5 else half * rng.uniform(-0.7, 0.3)
+    if near:
+        low, high = extent(camera.project(surface)[0])
+        half = (high[0] - low[0]) / 2
+        middle = size[1] + half * rng.uniform(-0.3, 0.7) if rng.random() < 0.5 else half * rng.uniform(-0.7, 0.3)
+        shift = middle - (low[0] + high[0]) / 2
+    else:
+        camera = replace(camera, focal=camera.focal * rng.uniform(0.35, 0.8))
+        shift = rng.uniform(0, size[1]) - camera.centre[0]
     x, y = camera.centre
-    camera = replace(camera, centre=(x + shift - pixels[:, 0].mean(), y + size[0] * rng.normal(0, 0.06)))
-    return draw_figure(figure, camera, light, size)
+    return draw_figure(figure, replace(camera, centre=(x + shift, y + size[0] * rng.normal(0, 0.06))), light, size)
 
 
 def _visible_keypoints(figure: Figure, camera: Camera, layer: Layer, hidden: np.ndarray) -> np.ndarray:
@@ -192,7 +207,22 @@ def box_of_mask(mask: np.ndarray) -> np.ndarray:
     return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1], np.float32)
 
 
-def _compose(rng, split: str, size: tuple[int, int]) -> dict | None:
+def _backdrop(
+    rng: np.random.Generator, split: str, figure: Figure, camera: Camera, light: Light, size: tuple[int, int]
+) -> np.ndarray:
+    """What is behind the figure, (H, W, 3) float32: a background, perhaps a seat, perhaps its shadow."""
+    picture = sample_background(rng, split, size).astype(np.float32)
+    floor = float(figure.vertices[figure.outline, 2].min())
+    if figure.pose.stance == "sit" and rng.random() < 0.7:
+        picture = draw_seat(rng, picture, figure.keypoints, floor, figure.height, camera)
+    if figure.pose.stance in _GROUNDED and rng.random() < 0.6:
+        faces, _, _ = _drawn(("body",))
+        shadow = cast_shadow(figure.vertices, faces, floor, camera, light, size, rng.uniform(0.7, 4))
+        picture *= 1 - np.float32(rng.uniform(0.2, 0.7)) * shadow[..., None]
+    return picture
+
+
+def _compose(rng: np.random.Generator, split: str, size: tuple[int, int]) -> dict | None:
     """One attempt at a sample; None if too little of the person can be seen."""
     figure = sample_figure(rng, split)
     camera, light = frame(rng, figure, size), sample_light(rng)
@@ -200,27 +230,25 @@ def _compose(rng, split: str, size: tuple[int, int]) -> dict | None:
     person = layer.labels > 0
     if person.mean() < _SMALLEST_AREA:
         return None
-    picture = sample_background(rng, split, size).astype(np.float32)
-    if figure.pose.stance in _GROUNDED and rng.random() < 0.6:
-        faces, _, _ = _drawn(("body",))
-        floor = float(figure.vertices[:, 2].min())
-        shadow = cast_shadow(figure.vertices, faces, floor, camera, light, size, rng.uniform(0.7, 4))
-        picture *= 1 - np.float32(rng.uniform(0.2, 0.7)) * shadow[..., None]
+    picture = _backdrop(rng, split, figure, camera, light, size)
     hidden = np.zeros(size, bool)
-    bystander = _bystander(rng, split, camera, light, size) if rng.random() < 0.2 else None
-    in_front = bystander is not None and rng.random() < 0.4 and (bystander.labels > 0)[person].mean() < 0.35
-    if bystander is not None and not in_front:
-        _blend(picture, bystander)
+    in_front = None
+    if rng.random() < 0.25:
+        near = bool(rng.random() < 0.6)
+        bystander = _bystander(rng, split, camera, light, size, near)
+        if near and rng.random() < 0.4 and (bystander.labels > 0)[person].mean() < 0.35:
+            in_front = bystander
+        else:
+            _blend(picture, bystander)
     _blend(picture, layer)
-    if in_front:
-        _blend(picture, bystander)
-        hidden |= bystander.labels > 0
-    if rng.random() < 0.3:
-        occluders = sample_occluders(rng, tuple(box_of_mask(person)), person)
-        if occluders is not None:
-            colour, mask = occluders
-            picture += mask[..., None] * (colour - picture)
-            hidden |= mask > 0.5
+    if in_front is not None:
+        _blend(picture, in_front)
+        hidden |= in_front.labels > 0
+    occluders = sample_occluders(rng, box_of_mask(person), person) if rng.random() < 0.3 else None
+    if occluders is not None:
+        colour, mask = occluders
+        picture += mask[..., None] * (colour - picture)
+        hidden |= mask > 0.5
     parts = np.where(hidden, 0, layer.labels).astype(np.uint8)
     keypoints = _visible_keypoints(figure, camera, layer, hidden)
     if (parts > 0).mean() < _SMALLEST_AREA or (keypoints[:, 2] > 0).sum() < _FEWEST_KEYPOINTS:

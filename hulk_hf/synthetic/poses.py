@@ -16,9 +16,6 @@ import numpy as np
 from .body import Body, forward_kinematics
 from .stances import HELD_OUT_STANCES, STANCES, Leg, Stance
 
-# What only held-out people do (see `splits`).
-HELD_OUT_GESTURES = ("salute", "behind_head")
-
 
 @numba.njit(cache=True)
 def rotation(axis, angle):
@@ -88,46 +85,71 @@ def _reach(upper, lower, target, hint, swivel):
     return goal @ rest.T, rotation(rest_hinge, bend - rest_bend)
 
 
-# Gestures: where the wrist goes. Mean and spread of (outward, forward, up) from the shoulder, in arm lengths, the mean
-# and spread of the swivel of the elbow, and how often.
+@dataclass(frozen=True)
+class Gesture:
+    """Where a wrist goes and where the elbow points.
+
+    Attributes:
+        share: how often the gesture is drawn, relative to the others.
+        wrist: mean place (outward, forward, up) relative to the shoulder, in lengths of the arm.
+        spread: standard deviations of that place.
+        swivel: mean turn of the elbow about the line from shoulder to wrist, from pointing down, outward and back;
+            positive turns it outward when the hand is below the shoulder.
+        swivel_spread: its standard deviation.
+    """
+
+    share: float
+    wrist: tuple[float, float, float]
+    spread: tuple[float, float, float]
+    swivel: float = 0.1
+    swivel_spread: float = 0.3
+
+
 GESTURES = {
-    "hang": ((0.10, 0.08, -0.93), (0.08, 0.12, 0.04), 0.0, 0.3, 0.28),
-    "bent_low": ((0.12, 0.45, -0.50), (0.15, 0.15, 0.15), 0.1, 0.3, 0.10),
-    "hip": ((0.10, 0.02, -0.60), (0.04, 0.06, 0.06), 1.2, 0.2, 0.05),
-    "forward": ((0.05, 0.85, 0.00), (0.20, 0.15, 0.25), 0.1, 0.4, 0.08),
-    "side": ((0.85, 0.10, 0.05), (0.12, 0.25, 0.25), 0.0, 0.4, 0.08),
-    "overhead": ((0.15, 0.15, 0.85), (0.20, 0.20, 0.12), 0.2, 0.5, 0.08),
-    "raised": ((0.45, 0.30, 0.50), (0.20, 0.25, 0.20), 0.1, 0.4, 0.08),
-    "face": ((-0.15, 0.32, 0.22), (0.06, 0.06, 0.08), 0.2, 0.3, 0.06),
-    "chest": ((-0.30, 0.42, -0.28), (0.15, 0.08, 0.15), 0.3, 0.3, 0.08),
-    "behind": ((-0.15, -0.35, -0.65), (0.15, 0.08, 0.10), 0.3, 0.3, 0.03),
-    "across": ((-0.45, 0.45, 0.00), (0.10, 0.10, 0.20), 0.3, 0.3, 0.03),
-    "salute": ((0.02, 0.25, 0.38), (0.04, 0.05, 0.05), 0.9, 0.15, 0.02),
-    "behind_head": ((-0.10, -0.08, 0.32), (0.05, 0.04, 0.05), 1.2, 0.2, 0.02),
+    "hang": Gesture(0.28, (0.10, 0.08, -0.93), (0.08, 0.12, 0.04), 0.0),
+    "bent_low": Gesture(0.10, (0.12, 0.45, -0.50), (0.15, 0.15, 0.15)),
+    "hip": Gesture(0.05, (0.10, 0.02, -0.60), (0.04, 0.06, 0.06), 1.0, 0.2),
+    "forward": Gesture(0.08, (0.05, 0.85, 0.00), (0.20, 0.15, 0.25), 0.2, 0.4),
+    "side": Gesture(0.08, (0.85, 0.10, 0.05), (0.12, 0.25, 0.25), 0.0, 0.4),
+    "overhead": Gesture(0.08, (0.15, 0.15, 0.85), (0.20, 0.20, 0.12), -0.3, 0.5),
+    "raised": Gesture(0.08, (0.45, 0.30, 0.50), (0.20, 0.25, 0.20), 0.0, 0.4),
+    "face": Gesture(0.06, (-0.15, 0.32, 0.22), (0.06, 0.06, 0.08)),
+    "chest": Gesture(0.08, (-0.30, 0.42, -0.28), (0.15, 0.08, 0.15), 0.3),
+    "behind": Gesture(0.03, (-0.15, -0.35, -0.65), (0.15, 0.08, 0.10)),
+    "across": Gesture(0.03, (-0.45, 0.45, 0.00), (0.10, 0.10, 0.20), 0.3),
+    "salute": Gesture(0.02, (0.02, 0.25, 0.38), (0.04, 0.05, 0.05), -0.2, 0.15),
+    "behind_head": Gesture(0.02, (-0.10, -0.08, 0.32), (0.05, 0.04, 0.05), -1.2, 0.2),
 }
-FREE_GESTURE = 0.2  # how often a wrist goes anywhere it can reach
+# What only held-out people do (see `splits`).
+HELD_OUT_GESTURES = ("salute", "behind_head")
+_FREE_SHARE = 0.2  # how often a wrist goes anywhere it can reach
+_ALIKE_SHARE = 0.35  # how often both arms do the same
 
 
-def _draw(rng, table, held_out, allow_held_out, weight_index):
-    """Draws a name from `table`; held-out names only if allowed, and then three times as often."""
-    names = list(table)
-    weights = np.array([table[name][weight_index] for name in names])
-    special = np.array([name in held_out for name in names])
-    weights = np.where(special, 3 * weights if allow_held_out else 0.0, weights)
-    return names[rng.choice(len(names), p=weights / weights.sum())]
+def _draw(rng: np.random.Generator, shares: dict[str, float], special: tuple[str, ...], allow_special: bool) -> str:
+    """Draws a name; the `special` ones only if allowed, and then three times as often."""
+    factor = 3.0 if allow_special else 0.0
+    weights = np.array([share * factor if name in special else share for name, share in shares.items()])
+    return list(shares)[rng.choice(len(shares), p=weights / weights.sum())]
 
 
-def _wrist_target(rng, gesture: str) -> tuple[np.ndarray, float]:
-    """A wrist position (outward, forward, up) from the shoulder in arm lengths, and the swivel of the elbow."""
-    if gesture == "free":
-        while True:
-            target = rng.uniform(-1, 1, 3)
-            # Not too near the shoulder, not through the trunk, not far behind the back.
-            inside = target[0] < 0.05 and target[2] < 0.1 and target[1] < 0.3
-            if 0.35 < np.linalg.norm(target) < 1 and target[0] > -0.55 and target[1] > -0.5 and not inside:
-                return target, rng.normal(0.1, 0.5)
-    mean, spread, swivel, swivel_spread, _ = GESTURES[gesture]
-    return rng.normal(mean, spread), rng.normal(swivel, swivel_spread)
+def _free_wrist(rng: np.random.Generator) -> np.ndarray:
+    """Anywhere within reach, but not too near the shoulder, in the trunk or far behind the back."""
+    while True:
+        place = rng.uniform(-1, 1, 3)
+        outward, forward, up = place
+        in_trunk = outward < 0.05 and up < 0.1 and forward < 0.3
+        if 0.35 < np.linalg.norm(place) < 1 and outward > -0.55 and forward > -0.5 and not in_trunk:
+            return place
+
+
+def _wrist(rng: np.random.Generator, held_out: bool) -> tuple[str, np.ndarray, float]:
+    """Draws a gesture: its name, the place of the wrist and the swivel of the elbow."""
+    if rng.random() < _FREE_SHARE:
+        return "free", _free_wrist(rng), rng.normal(0.1, 0.5)
+    name = _draw(rng, {name: gesture.share for name, gesture in GESTURES.items()}, HELD_OUT_GESTURES, held_out)
+    gesture = GESTURES[name]
+    return name, rng.normal(gesture.wrist, gesture.spread), rng.normal(gesture.swivel, gesture.swivel_spread)
 
 
 @dataclass(frozen=True)
@@ -139,7 +161,8 @@ class Pose:
     gestures: tuple[str, str]
 
 
-def _pose_leg(local, body: Body, heads, letter: str, leg: Leg, stance: Stance) -> None:
+def _pose_leg(local: np.ndarray, body: Body, heads: np.ndarray, letter: str, leg: Leg, stance: Stance) -> None:
+    """Writes the rotations of one leg ("L" or "R") into `local`."""
     index = body.bone_index
     outward = 1.0 if letter == "L" else -1.0
     thigh = heads[index[f"lowerleg01.{letter}"]] - heads[index[f"upperleg01.{letter}"]]
@@ -155,18 +178,27 @@ def _pose_leg(local, body: Body, heads, letter: str, leg: Leg, stance: Stance) -
         local[index[f"foot.{letter}"]] = rotation(X, ankle)
 
 
-def _pose_arm(local, body: Body, heads, letter: str, target: np.ndarray, swivel: float, rng) -> None:
+def _pose_arm(
+    local: np.ndarray,
+    body: Body,
+    heads: np.ndarray,
+    letter: str,
+    place: np.ndarray,
+    swivel: float,
+    rng: np.random.Generator,
+) -> None:
+    """Writes the rotations of one arm ("L" or "R") into `local`: wrist at `place` (see `Gesture`), fingers curled."""
     index = body.bone_index
     outward = 1.0 if letter == "L" else -1.0
     shoulder, elbow, wrist = (heads[index[f"{b}.{letter}"]] for b in ("upperarm01", "lowerarm01", "wrist"))
     upper, lower = (elbow - shoulder).astype(np.float64), (wrist - elbow).astype(np.float64)
     length = np.linalg.norm(upper) + np.linalg.norm(lower)
-    goal = np.array([outward * target[0], -target[1], target[2]])
+    goal = np.array([outward * place[0], -place[1], place[2]])
     # A raised arm lifts the collar bone too.
     lift = 0.45 * np.clip(goal[2] / (np.linalg.norm(goal) + 1e-9) + 0.2, 0, 1)
     clavicle = rotation(Y, -outward * lift)
     hint = np.array([outward * 0.35, 0.45, -1.0])
-    arm, forearm = _reach(upper, lower, goal * length, hint, -outward * swivel)
+    arm, forearm = _reach(upper, lower, goal * length, hint, outward * swivel)
     local[index[f"clavicle.{letter}"]] = clavicle
     local[index[f"upperarm01.{letter}"]] = clavicle.T @ arm
     local[index[f"lowerarm01.{letter}"]] = forearm
@@ -239,7 +271,7 @@ def sample_pose(rng: np.random.Generator, body: Body, heads: np.ndarray, held_ou
     capsules = np.array([(index[a], index[b]) for a, b, _ in _CAPSULES])
     radii = np.array([radius for *_, radius in _CAPSULES])
     scale = float(heads[index["head"], 2] - heads[index["foot.L"], 2]) / 1.45
-    name = _draw(rng, STANCES, HELD_OUT_STANCES, held_out, 0)
+    name = _draw(rng, {name: share for name, (share, _) in STANCES.items()}, HELD_OUT_STANCES, held_out)
     for _ in range(10):
         stance = STANCES[name][1](rng)
         local = np.tile(np.eye(3), (len(heads), 1, 1))
@@ -262,25 +294,24 @@ def _half(matrix: np.ndarray) -> tuple[np.ndarray, float]:
     return axis, 0.5 * np.arctan2(np.linalg.norm(axis), np.trace(matrix) - 1)
 
 
-def _pose_arms(local, body, heads, stance: Stance, rng, held_out: bool) -> tuple[str, str]:
+def _pose_arms(
+    local: np.ndarray, body: Body, heads: np.ndarray, stance: Stance, rng: np.random.Generator, held_out: bool
+) -> tuple[str, str]:
     """Poses both arms and returns the names of their gestures."""
     if stance.name in ("walk", "run") and rng.random() < 0.6:
         running = stance.name == "run"
         for letter, sign in (("L", -1), ("R", 1)):
             ahead = sign * stance.swing * 0.8
-            target = np.array([0.1, ahead + 0.25, -0.45]) if running else np.array([0.12, 0.1 + ahead, -0.85])
-            _pose_arm(local, body, heads, letter, target + rng.normal(0, 0.06, 3), rng.normal(0, 0.2), rng)
-        return ("swing", "swing")
-    names, first = [], None
-    for letter in ("L", "R"):
-        if first is not None and rng.random() < 0.35:  # both arms alike
-            name, target, swivel = first
-            target, swivel = target + rng.normal(0, 0.05, 3), swivel + rng.normal(0, 0.1)
-        else:
-            free = rng.random() < FREE_GESTURE
-            name = "free" if free else _draw(rng, GESTURES, HELD_OUT_GESTURES, held_out, 4)
-            target, swivel = _wrist_target(rng, name)
-        first = name, target, swivel
+            place = np.array([0.1, ahead + 0.25, -0.45] if running else [0.12, 0.1 + ahead, -0.85])
+            _pose_arm(local, body, heads, letter, place + rng.normal(0, 0.06, 3), rng.normal(0, 0.2), rng)
+        return "swing", "swing"
+    names = []
+    name, place, swivel = _wrist(rng, held_out)
+    for letter in "LR":
+        if letter == "R" and rng.random() < _ALIKE_SHARE:
+            place, swivel = place + rng.normal(0, 0.05, 3), swivel + rng.normal(0, 0.1)
+        elif letter == "R":
+            name, place, swivel = _wrist(rng, held_out)
         names.append(name)
-        _pose_arm(local, body, heads, letter, target, swivel, rng)
-    return tuple(names)
+        _pose_arm(local, body, heads, letter, place, swivel, rng)
+    return names[0], names[1]
