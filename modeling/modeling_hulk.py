@@ -53,6 +53,8 @@ class HulkModel(HulkPreTrainedModel):
     """
 
     _can_record_outputs = {**HulkEncoder._can_record_outputs, **HulkDecoder._can_record_outputs}
+    # Heads, when the trunk is loaded from the checkpoint of a task class.
+    _keys_to_ignore_on_load_unexpected = [r"^(text|dense|box|mesh|caption)_head\."]
 
     def __init__(self, config: HulkConfig, families: list[str] | None = None):
         super().__init__(config)
