@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,14 @@ def targets(root: Path) -> set[str]:
 
 def test_the_four_targets_exist(targets: set[str]) -> None:
     assert {"demo", "test", "check", "bench"} <= targets
+
+
+def test_the_ci_script_runs_the_readmes_commands(root: Path) -> None:
+    script = root / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], capture_output=True).returncode == 0
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make test")] and "make demo" in lines
 
 
 def test_the_readme_is_short_and_shows_both_commands(readme: str) -> None:
