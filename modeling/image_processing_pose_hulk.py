@@ -172,6 +172,7 @@ class HulkPoseImageProcessor(PilBackend):
         input_data_format: str | ChannelDimension | None,
         **kwargs,
     ) -> BatchFeature:
+        check_box_format(box_format)
         self._refuse_unsupported(size, kwargs)
         size = (size.height, size.width)
         single = _list_of_images(images)[1]

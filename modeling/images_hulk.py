@@ -141,12 +141,13 @@ def _to_8_bit(array: np.ndarray, name: str) -> np.ndarray:
         return array.astype(np.uint8, copy=False)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
-    low, high = float(array.min()), float(array.max())
+    numeric = array.dtype.kind in "iuf"
+    low, high = (float(array.min()), float(array.max())) if numeric else (np.nan, np.nan)
     if array.dtype == np.uint16 or (array.dtype.kind in "iu" and 0 <= low and 255 < high <= 65535):
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if array.dtype.kind == "f" and 0 <= low and high <= 1:
         return np.rint(array * 255.0).astype(np.uint8)
-    if array.dtype.kind in "iuf" and 0 <= low and high <= 255:
+    if 0 <= low and high <= 255:
         return np.rint(array).astype(np.uint8)
     raise ValueError(
         f"`{name}`: an array must hold integers in [0, 255] or [0, 65535] or floats in [0, 1] or [0, 255], "

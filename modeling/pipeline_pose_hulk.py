@@ -110,8 +110,8 @@ class HumanPosePipeline(ChunkPipeline):
                 "`boxes` must be inside the items of a generator or data set, as {'image': ..., 'boxes': ...}, "
                 f"got {type(boxes).__name__} beside {type(inputs).__name__}"
             )
-        elif not isinstance(inputs, Dataset):
-            inputs = (item for item in inputs)
+        else:
+            inputs = _items(inputs)
         if batch_size is None:
             batch_size = self._batch_size or self.default_batch_size
         return super().__call__(inputs, batch_size=batch_size, **kwargs)
@@ -198,6 +198,15 @@ class HumanPosePipeline(ChunkPipeline):
                 }
             )
         return persons
+
+
+def _items(inputs: Any) -> Iterator[Any]:
+    """The items of a generator or data set; a data set need not say where it ends other than by its length."""
+    if hasattr(inputs, "__iter__"):
+        yield from inputs
+    else:
+        for index in range(len(inputs)):
+            yield inputs[index]
 
 
 def _with_boxes(item: Any, boxes: Any) -> Mapping[str, Any]:
