@@ -243,7 +243,7 @@ def photograph(rng: np.random.Generator, size: tuple[int, int], names: tuple[str
 
 # What only test shows, and how often the other kinds come up.
 HELD_OUT_KINDS = (hills, bricks)
-_SHARES = {
+SHARES = {
     gradient: 0.07,
     clouds: 0.11,
     blobs: 0.09,
@@ -259,7 +259,7 @@ def sample_background(rng: np.random.Generator, split: str, size: tuple[int, int
     if split == "test" and rng.random() < 0.5:
         kind = HELD_OUT_KINDS[rng.integers(len(HELD_OUT_KINDS))]
     else:
-        kinds, weights = list(_SHARES), np.array(list(_SHARES.values()))
+        kinds, weights = list(SHARES), np.array(list(SHARES.values()))
         kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
     picture = kind(rng, size, PHOTOGRAPHS[split]) if kind is photograph else kind(rng, size)
     grain = np.float32(rng.uniform(0, 14))

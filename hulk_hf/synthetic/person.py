@@ -16,9 +16,10 @@ from .effects import photograph, sample_light, sample_occluders
 from .outfits import sample_outfit
 from .poses import Pose, Z, rotation, sample_pose
 from .props import draw_seat
-from .renderer import Camera, Layer, Light, cast_shadow, extent, render_layer
+from .rasteriser import extent, vertex_thickness
+from .renderer import Camera, Layer, Light, cast_shadow, render_layer
 from .splits import banded, body_indices, generator
-from .wardrobe import CutTable, Outfit, compile_outfit, vertex_clip, vertex_thickness
+from .wardrobe import CutTable, Outfit, compile_outfit, vertex_clip
 
 # How far (metres, on a body of 1.7 m) a keypoint lies at most behind the surface that shows it: joints are inside.
 _KEYPOINT_DEPTH = {

@@ -5,9 +5,9 @@
 * **Seeds.** The random stream of a sample is keyed by (split, seed); no two splits share one.
 * **Bodies.** The calibrated bodies of the asset are dealt out: each is used (and blended with others of its split) in
   one split only.
-* **Bands.** Hue and lightness of garments, skin tone and the direction a person faces are continuous. Each range is
-  cut into narrow bands, of which six of eight belong to training, one to validation and one to test: held-out people
-  wear colours and face directions that training never shows, and are otherwise no strangers.
+* **Bands.** Hue of garments, lightness of grey ones, skin tone and the direction a person faces are continuous. Each
+  range is cut into narrow bands, of which six of eight belong to training, one to validation and one to test: held-out
+  people wear colours and face directions that training never shows, and are otherwise no strangers.
 * **Poses.** The stances and gestures named in `poses.HELD_OUT_STANCES` and `poses.HELD_OUT_GESTURES` occur in
   validation and test only.
 * **Backgrounds.** The kinds named in `backgrounds.HELD_OUT_KINDS` occur in test only; validation and training share

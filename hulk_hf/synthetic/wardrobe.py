@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-import numba
 import numpy as np
 
 from .body import REGIONS, Body
@@ -143,27 +142,6 @@ def compile_outfit(outfit: Outfit) -> CutTable:
         colours=np.array([(m.colour, m.second) for m in outfit.materials], np.float32),
         patterns=np.array([(PATTERNS.index(m.pattern), m.period, m.gloss) for m in outfit.materials], np.float32),
     )
-
-
-@numba.njit(cache=True, fastmath=False, inline="always")
-def find_cut(bounds, starts, region, along, depth, width):
-    """Index of the outermost cut at a canonical place, or -1."""
-    for c in range(starts[region], starts[region + 1]):
-        if bounds[c, 0] <= along <= bounds[c, 1] and bounds[c, 2] <= depth <= bounds[c, 3]:
-            if bounds[c, 4] <= width <= bounds[c, 5]:
-                return c
-    return -1
-
-
-@numba.njit(cache=True)
-def vertex_thickness(canonical, regions, along, bounds, starts, thickness):
-    """How far each vertex (V,) is lifted off the body by what is worn there, in metres."""
-    lifted = np.zeros(len(canonical), np.float32)
-    for v in range(len(canonical)):
-        cut = find_cut(bounds, starts, regions[v], along[v], canonical[v, 1], abs(canonical[v, 0]))
-        if cut >= 0:
-            lifted[v] = thickness[cut]
-    return lifted
 
 
 def vertex_clip(outfit: Outfit, body: Body) -> np.ndarray:
