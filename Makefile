@@ -17,20 +17,20 @@ help: ## show this list
 demo: $(VENV)/.demo ## joints drawn on a photograph and on a rendered person: outputs/demo.png
 	$(BIN)/hulk-hf demo --output outputs/demo.png $(ARGS)
 
-test: $(VENV)/.test ## all tests
+test: $(VENV)/.all ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.test ## formatting, lint and types
+check: $(VENV)/.all ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.test ## speed, side by side with a model of the same size
+bench: $(VENV)/.all ## speed, side by side with a model of the same size
 	$(BIN)/hulk-hf benchmark $(ARGS)
 
-# One stamp per extra: `make demo` installs less than `make test`. PyTorch goes first, alone, so that nothing else
+# One stamp per extra: `make demo` installs less than the others. PyTorch goes first, alone, so that nothing else
 # chooses its build.
-$(VENV)/.demo $(VENV)/.test: $(VENV)/.%: pyproject.toml constraints.txt
+$(VENV)/.demo $(VENV)/.all: $(VENV)/.%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed (PYTHON=python3.11)")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install "$$(grep '^torch==' constraints.txt)"
