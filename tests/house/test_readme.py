@@ -105,6 +105,7 @@ def test_its_python_runs(readme: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.chdir(tmp_path)
     namespace: dict = {"__name__": "readme"}
+    assert blocks(readme, "python")
     for number, block in enumerate(blocks(readme, "python")):
         for name in PICTURE.findall(block):
             if not (tmp_path / name).exists() and not re.search(rf"save\([^)]*{re.escape(name)}", block):
