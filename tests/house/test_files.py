@@ -63,7 +63,7 @@ def docstring_faults(path: str, source: str) -> list[str]:
 
 
 def all_faults(path: str, source: str, required: bool) -> list[str]:
-    """Differences between `__all__` and the public classes and functions of a module."""
+    """Differences between `__all__` and the public classes and functions of a module; `main` may be left out."""
     tree = ast.parse(source)
     public = {
         node.name
@@ -90,7 +90,7 @@ def all_faults(path: str, source: str, required: bool) -> list[str]:
     annotated = {
         node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
-    faults = [f"{path}: {name} is public but not in __all__" for name in sorted(public - set(exported))]
+    faults = [f"{path}: {name} is public but not in __all__" for name in sorted(public - {*exported, "main"})]
     unknown = set(exported) - public - set(assigned) - annotated - imported
     if any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body):
         unknown = set()
