@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,10 +155,6 @@ def _fill(directory: str, split: str, start: int, stop: int, seed: int, image_si
     return stop - start
 
 
-def _fill_task(arguments: tuple) -> int:
-    return _fill(*arguments)
-
-
 def render_arrays(
     split: str,
     num_samples: int,
@@ -223,9 +220,10 @@ def _render_into(
     with tqdm(total=num_samples, unit="person", desc=f"render {split}", disable=not progress) as bar:
         if num_proc <= 1:
             for task in tasks:
-                bar.update(_fill_task(task))
+                bar.update(_fill(*task))
             return
         start_method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        with multiprocessing.get_context(start_method).Pool(num_proc) as pool:
-            for done in pool.imap_unordered(_fill_task, tasks):
-                bar.update(done)
+        # An executor rather than a pool: it raises when a worker is killed, where a pool would wait for ever.
+        with ProcessPoolExecutor(num_proc, mp_context=multiprocessing.get_context(start_method)) as executor:
+            for done in as_completed([executor.submit(_fill, *task) for task in tasks]):
+                bar.update(done.result())

@@ -47,19 +47,16 @@ def rasterise(pixels, depths, faces, cull, clip, nearness, face_ids, weights):
     height, width = nearness.shape
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        if clip[a] < 0 and clip[b] < 0 and clip[c] < 0:
-            continue
         ax, ay, bx, by, cx, cy = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9 or (cull[f] and area > 0):
             continue
-        if min(depths[a], depths[b], depths[c]) < 0.05:
+        # Pixels whose centres lie in the triangle's bounding box: mostly none, as meshes are fine.
+        left, right = int(np.ceil(min(ax, bx, cx) - 0.5)), int(np.floor(max(ax, bx, cx) - 0.5))
+        top, bottom = int(np.ceil(min(ay, by, cy) - 0.5)), int(np.floor(max(ay, by, cy) - 0.5))
+        left, right, top, bottom = max(left, 0), min(right, width - 1), max(top, 0), min(bottom, height - 1)
+        if left > right or top > bottom or min(depths[a], depths[b], depths[c]) < 0.05:
             continue
-        left, right = max(0, int(np.ceil(min(ax, bx, cx) - 0.5))), min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
-        top, bottom = (
-            max(0, int(np.ceil(min(ay, by, cy) - 0.5))),
-            min(height - 1, int(np.floor(max(ay, by, cy) - 0.5))),
-        )
         near_a, near_b, near_c = 1 / depths[a], 1 / depths[b], 1 / depths[c]
         inverse = 1 / area
         for y in range(top, bottom + 1):
