@@ -225,5 +225,9 @@ def _render_into(
         start_method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         # An executor rather than a pool: it raises when a worker is killed, where a pool would wait for ever.
         with ProcessPoolExecutor(num_proc, mp_context=multiprocessing.get_context(start_method)) as executor:
-            for done in as_completed([executor.submit(_fill, *task) for task in tasks]):
-                bar.update(done.result())
+            try:
+                for done in as_completed([executor.submit(_fill, *task) for task in tasks]):
+                    bar.update(done.result())
+            except BaseException:  # also an interrupt: do not render the rest first
+                executor.shutdown(cancel_futures=True)
+                raise
