@@ -191,67 +191,75 @@ def warp_crops(image: torch.Tensor, matrices: torch.Tensor, image_size: Sequence
     older image libraries does; results stay within about 7 grey levels of that kernel (0.3 on average).
 
     Args:
-        image: (C, H, W) uint8 with at most four channels. A channels-last array seen through `permute` costs no copy.
+        image: (C, H, W) uint8 with at most three channels. A channels-last array seen through `permute` costs no copy.
         matrices: (N, 2, 3) from image to crop, from `crop_matrices`.
         image_size: (height, width) of the crops.
 
     Returns:
         uint8 tensor (N, C, height, width).
     """
-    if image.ndim != 3 or not 1 <= image.shape[0] <= 4 or image.dtype != torch.uint8:
+    if image.ndim != 3 or not 1 <= image.shape[0] <= 3 or image.dtype != torch.uint8:
         raise ValueError(
-            f"`image` must be a uint8 tensor (channels <= 4, height, width), got {image.dtype} {tuple(image.shape)}"
+            f"`image` must be a uint8 tensor (channels <= 3, height, width), got {image.dtype} {tuple(image.shape)}"
         )
     height, width = (int(side) for side in image_size)
     if len(matrices) == 0:
         return image.new_zeros(0, image.shape[0], height, width)
     inverse = invert_matrices(matrices.to(image.device))
+    canvas, left, top = _canvas(image, inverse, height, width)
     chunk = _PERSONS_PER_WARP.get(image.device.type, _PERSONS_PER_WARP_ELSEWHERE)
-    crops = [_warp_chunk(image, part, height, width) for part in inverse.split(chunk)]
-    return crops[0] if len(crops) == 1 else torch.cat(crops)
+    crops = [_sample(canvas, left, top, part, height, width)[:, : len(image)] for part in inverse.split(chunk)]
+    return crops[0].contiguous() if len(crops) == 1 else torch.cat(crops)
 
 
-def _warp_chunk(image: torch.Tensor, inverse: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """`warp_crops` for few persons; `inverse` (n, 2, 3) maps crop to image."""
+def _canvas(image: torch.Tensor, inverse: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, int, int]:
+    """The part of the picture that the crops look at, in a black frame of one pixel, four bytes per pixel.
+
+    Returns:
+        uint8 tensor (rows, columns, 4), and the picture's column and row at which its inside begins.
+    """
+    rows, columns = image.shape[1:]
+    corners = inverse.new_tensor([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]])
+    seen = (inverse @ corners.T).transpose(1, 2).reshape(-1, 2)  # an affine map has its extremes at the corners
+    limit = seen.new_tensor([columns, rows])
+    low = seen.amin(dim=0).floor().clamp(min=0).minimum(limit)
+    high = (seen.amax(dim=0).floor() + 2).clamp(min=0).minimum(limit).maximum(low)
+    (left, top), (right, bottom) = low.long().tolist(), high.long().tolist()
+    canvas = image.new_zeros(bottom - top + 2, right - left + 2, 4)
+    canvas[1:-1, 1:-1, : len(image)] = image[:, top:bottom, left:right].permute(1, 2, 0)
+    return canvas, left, top
+
+
+def _sample(canvas: torch.Tensor, left: int, top: int, inverse: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Crops (n, 3, height, width) uint8 of few persons; `inverse` (n, 2, 3) maps crop to picture."""
     xs = torch.arange(width, dtype=inverse.dtype, device=inverse.device)
     ys = torch.arange(height, dtype=inverse.dtype, device=inverse.device)
     across, down = inverse[:, :, 0, None] * xs, inverse[:, :, 1, None] * ys + inverse[:, :, 2, None]
     if bool((inverse[:, 0, 1] == 0).all() and (inverse[:, 1, 0] == 0).all()):
-        # Without rotation x depends on the column only and y on the row only: a thousandth of the coordinates.
+        # Without rotation x depends on the column only and y on the row only: a hundredth of the coordinates.
         x, y = across[:, 0, None, :] + down[:, 0, :1, None], across[:, 1, None, :1] + down[:, 1, :, None]
     else:
         x, y = (across[:, axis, None, :] + down[:, axis, :, None] for axis in (0, 1))
 
-    # Only the part of the picture that is looked at is copied, into a canvas with a black frame of one pixel: a point
-    # further outside is moved onto the frame, where both of its neighbours are black.
-    rows, columns = image.shape[1:]
-    x, y = x.clamp(-1, columns), y.clamp(-1, rows)
-    left, top = max(int(x.min()), 0), max(int(y.min()), 0)
-    right, bottom = min(int(x.max()) + 2, columns), min(int(y.max()) + 2, rows)
-    left, top = min(left, right), min(top, bottom)
-    canvas = image.new_zeros(bottom - top + 2, right - left + 2, 4)
-    canvas[1:-1, 1:-1, : len(image)] = image[:, top:bottom, left:right].permute(1, 2, 0)
-    stride = canvas.shape[1]
-
-    # On the frame of the canvas a cell may start one pixel early, so that its far neighbour still exists.
-    x0 = x.floor().clamp(left - 1, max(right - 1, left - 1))
-    y0 = y.floor().clamp(top - 1, max(bottom - 1, top - 1))
+    # In canvas coordinates. A point outside is moved onto the frame, where it sees only black; the cell it lies in is
+    # chosen so that its far neighbour exists.
+    rows, columns = canvas.shape[:2]
+    x, y = (x - (left - 1)).clamp(0, columns - 1), (y - (top - 1)).clamp(0, rows - 1)
+    x0, y0 = x.floor().clamp(max=columns - 2), y.floor().clamp(max=rows - 2)
     fraction_x, fraction_y = (x - x0).float()[:, None], (y - y0).float()[:, None]
-    first = ((y0.long() - (top - 1)) * stride + (x0.long() - (left - 1))).flatten()
-
-    # Four bytes of a pixel are gathered as one integer.
-    pixels = canvas.view(torch.int32).flatten()
+    first = (y0.long() * columns + x0.long()).flatten()
+    pixels = canvas.view(torch.int32).flatten()  # the four bytes of a pixel are gathered as one integer
 
     def gather(offset: int) -> torch.Tensor:
         taken = pixels.index_select(0, first + offset).view(torch.uint8).view(len(inverse), height, width, 4)
-        return taken[..., : len(image)].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        return taken[..., :3].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
     def blend(near: torch.Tensor, far: torch.Tensor, fraction: torch.Tensor) -> torch.Tensor:
         # In place and in two-operand steps: `torch.lerp` does not vectorise when the weights are broadcast.
         return near.add_(far.sub_(near).mul_(fraction))
 
     upper = blend(gather(0), gather(1), fraction_x)
-    lower = blend(gather(stride), gather(stride + 1), fraction_x)
+    lower = blend(gather(columns), gather(columns + 1), fraction_x)
     return blend(upper, lower, fraction_y).round_().to(torch.uint8)
 
 
