@@ -57,7 +57,9 @@ class HulkForPoseEstimation(HulkPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [
         r"^(text|box|mesh|caption)_head\.",
         r"^hulk\.tokenizers\.(?!image\.)",
+        r"^hulk\.tokenizers\.image\.position_tables\.",
         r"^hulk\.decoder\.queries\.(?!pose\.)",
+        r"^hulk\.decoder\.modality_indicators\.(?!(image|pose)\.)",
         r"^hulk\.decoder\.position_mlp_1d\.",
         r"^dense_head\.\w+\.(?!pose)[\w-]+\.",
         r"^dense_head\.label_features\.(?!pose)",
