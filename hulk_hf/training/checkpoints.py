@@ -60,8 +60,8 @@ def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> int
     step, newest = found[-1]
     stored = json.loads((newest / "run.json").read_text(encoding="utf-8"))["recipe"]
     given = json.loads(json.dumps(recipe))
-    if stored != given:
-        changed = sorted(key for key in set(stored) | set(given) if stored.get(key) != given.get(key))
+    changed = sorted(key for key in set(stored) | set(given) if stored.get(key) != given.get(key))
+    if set(changed) - {"description"}:  # what is written for people may be reworded
         raise ValueError(
             f"output: {folder.parent} holds a run with another recipe (different: {changed}); "
             "use another folder, or start over with --no-resume"
