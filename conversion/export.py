@@ -99,7 +99,7 @@ def export_folder(
         text = default_card(model) if card is None else card
         text = text if text.startswith("---") else _FRONT_MATTER + "\n" + text.lstrip()
         (draft / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
-        draft.chmod(0o755)  # temporary folders are private
+        _make_readable(draft)
         _replace(folder, draft)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -207,6 +207,14 @@ def _place(source: Path, target: Path, link: bool) -> None:
         target.symlink_to(os.path.relpath(source, target.parent.resolve()))
     else:
         shutil.copyfile(source, target)
+
+
+def _make_readable(folder: Path) -> None:
+    """Temporary folders are private, and so are the files of some writers; a checkpoint is for everybody."""
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        if not path.is_symlink():
+            path.chmod(0o644)
 
 
 def _replace(folder: Path, draft: Path) -> None:

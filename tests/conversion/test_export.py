@@ -161,6 +161,7 @@ def test_the_folder_holds_all_it_needs_and_nothing_else(exported):
         file, _, name = reference.partition(".")
         assert f"class {name}(" in (exported / f"{file}.py").read_text(), reference
     assert config["dtype"] == "float32"
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in [exported, *exported.iterdir()]), "for everybody"
 
 
 def test_linked_sources_are_relative_links_that_move_with_the_repository(model, processor, tmp_path):
