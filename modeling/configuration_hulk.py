@@ -182,6 +182,20 @@ class HulkConfig(PreTrainedConfig):
             fields[key] = {**fields.get(key, {}), **value} if key.endswith("_config") else value
         return cls(**fields)
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """Build a configuration from the contents of a `config.json`.
+
+        Raises:
+            ValueError: It belongs to another kind of model, whose weights would be ignored without a word.
+        """
+        found = config_dict.get("model_type", cls.model_type)
+        if found != cls.model_type:
+            raise ValueError(
+                f"pretrained_model_name_or_path: expected a checkpoint of model_type {cls.model_type!r}, got {found!r}"
+            )
+        return super().from_dict(config_dict, **kwargs)
+
     def task(self, name: str | None = None, family: str | None = None) -> HulkTask:
         """Find a task of this checkpoint.
 

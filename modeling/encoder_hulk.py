@@ -81,4 +81,4 @@ class HulkNeck(nn.Module):
         return self.projection(memory)
 
 
-__all__ = ["HulkEncoder", "HulkEncoderLayer", "HulkNeck"]
+__all__ = ["HulkDropPath", "HulkEncoder", "HulkEncoderLayer", "HulkNeck"]

@@ -94,4 +94,4 @@ class HulkDenseHead(nn.Module):
         return heatmaps, presence_logits
 
 
-__all__ = ["HulkDenseHead", "HulkLabelFeatures", "HulkUpsampler"]
+__all__ = ["HulkDenseHead", "HulkLabelFeatures", "HulkPatchExpand", "HulkUpsampler"]

@@ -3,6 +3,7 @@
 """HulkPreTrainedModel: what the trunk, its parts and every task class share."""
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
@@ -27,6 +28,21 @@ class HulkPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """Load a checkpoint, as every model of transformers does.
+
+        Raises:
+            OSError: There is no such checkpoint, or its weights are cut short or damaged.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except SafetensorError as error:
+            raise OSError(
+                f"pretrained_model_name_or_path: the safetensors weights in {str(pretrained_model_name_or_path)!r} "
+                f"cannot be read ({error}); expected complete files, fetch or copy them again"
+            ) from error
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

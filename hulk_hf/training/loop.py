@@ -224,4 +224,13 @@ class RunLog:
                 file.write(json.dumps(entry) + "\n")
 
 
-__all__ = ["build_model", "evaluate", "load_arrays", "parameter_groups", "schedule_factor", "train"]
+__all__ = [
+    "RunLog",
+    "build_model",
+    "evaluate",
+    "load_arrays",
+    "parameter_groups",
+    "save_model",
+    "schedule_factor",
+    "train",
+]
