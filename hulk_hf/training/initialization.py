@@ -9,7 +9,9 @@ MAE pre-training and 60,000 steps on a cluster; here the place is put in by hand
 * queries and keys of every layer start with one orthogonal map, so that a token attends to what is near or like it
   (weaker in the encoder, which has more to do than to find its place);
 * the label projection sends the label features to orthonormal directions, so that "left eye" and "right eye", whose
-  features are almost parallel, start apart.
+  features are almost parallel, start apart;
+* the patch projection starts by whitening the patches of the training crops: most of a patch's variance is its mean
+  colour, and edges, which tell what a patch shows, would take thousands of steps to be heard beside it.
 """
 
 from __future__ import annotations
@@ -58,10 +60,37 @@ def initialize_from_scratch(model: HulkForPoseEstimation, label_features: dict[s
     for layer in model.hulk.encoder.layers:
         _attend_nearby(layer, gain=0.7)
         _spread(layer)
-    nn.init.xavier_uniform_(model.hulk.tokenizers["image"].projection.weight.flatten(1))
     for layer in decoder.layers:
         _spread(layer)
     nn.init.xavier_uniform_(model.hulk.neck.projection.weight)
+
+
+@torch.no_grad()
+def whiten_patches(model: HulkForPoseEstimation, pixel_values: torch.Tensor, floor: float = 0.01) -> None:
+    """Start the patch projection as a whitening of these crops, in a random rotation: in place.
+
+    Args:
+        model: A model with random weights.
+        pixel_values: Crops (B, 3, H, W), normalised, enough of them that patches outnumber the values of a patch.
+        floor: Added to every variance, so that directions without signal are not blown up.
+
+    Raises:
+        ValueError: There are too few patches to estimate their covariance.
+    """
+    projection = model.hulk.tokenizers["image"].projection
+    patches = nn.functional.unfold(pixel_values, projection.kernel_size, stride=projection.stride)
+    patches = patches.transpose(1, 2).flatten(0, 1).double()
+    if len(patches) <= patches.shape[1]:
+        raise ValueError(f"pixel_values: expected more than {patches.shape[1]} patches, got {len(patches)}")
+    mean = patches.mean(dim=0)
+    centred = patches - mean
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(patches))
+    width = min(projection.out_channels, patches.shape[1])
+    whitening = (directions[:, -width:] / (variances[-width:] + floor).sqrt()).T
+    rotation = nn.init.orthogonal_(torch.empty(projection.out_channels, width, dtype=torch.float64))
+    weight = rotation @ whitening
+    projection.weight.copy_(weight.view_as(projection.weight))
+    projection.bias.copy_(-(weight @ mean))
 
 
 def _attend_nearby(layer: nn.Module, gain: float) -> None:
@@ -79,4 +108,4 @@ def _spread(layer: nn.Module) -> None:
         nn.init.xavier_uniform_(linear.weight)
 
 
-__all__ = ["initialize_from_scratch"]
+__all__ = ["initialize_from_scratch", "whiten_patches"]

@@ -29,11 +29,11 @@ from tqdm.auto import tqdm
 from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
-from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
+from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS, HulkTask
 from hulk_hf.training.checkpoints import load_checkpoint, save_checkpoint
 from hulk_hf.training.data import PoseBatches
 from hulk_hf.training.evaluation import pose_figures, predict_poses
-from hulk_hf.training.initialization import initialize_from_scratch
+from hulk_hf.training.initialization import initialize_from_scratch, whiten_patches
 from hulk_hf.training.label_features import load_label_features
 from hulk_hf.training.objective import PoseTraining
 from hulk_hf.training.recipe import Recipe, load_recipe
@@ -85,6 +85,8 @@ def train(
     with accelerator.main_process_first():
         train_arrays, validation_arrays = load_arrays(recipe, folder.parent, progress)
     first = load_checkpoint(accelerator, folder / "checkpoints", recipe.to_dict())
+    if first == 0 and recipe.model.start_from is None:
+        whiten_patches(model, first_crops(train_arrays, task, recipe))
     batches = PoseBatches(train_arrays, task, recipe, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(batches, batch_size=None, sampler=range(first, recipe.total_steps), num_workers=0)
     log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process)
@@ -170,6 +172,14 @@ def load_arrays(
     return train_arrays, validation_arrays
 
 
+def first_crops(arrays: Mapping[str, np.ndarray], task: HulkTask, recipe: Recipe, count: int = 960) -> torch.Tensor:
+    """The crops of the first steps, at least `count`, whatever the number of processes: shape (N, 3, H, W)."""
+    batches = PoseBatches(arrays, task, recipe)
+    size = recipe.stage_at(0).batch_size
+    steps = min(-(-count // size), recipe.stages[0].steps)
+    return torch.cat([batches[step]["pixel_values"] for step in range(steps)])
+
+
 def evaluate(model: HulkForPoseEstimation, arrays: Mapping[str, np.ndarray], stage: Any) -> dict[str, float]:
     """Figures of a model on arrays of single persons, at the input size of a stage."""
     training = model.training
@@ -228,6 +238,7 @@ __all__ = [
     "RunLog",
     "build_model",
     "evaluate",
+    "first_crops",
     "load_arrays",
     "parameter_groups",
     "save_model",
