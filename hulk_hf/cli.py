@@ -165,6 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if extra is None or state["debug"]:
             raise
         _fail(f"{error.name} is not installed, and this needs it: pip install 'hulk-hf[{extra}]'")
+    except ImportError as error:
+        # supervision draws with OpenCV, whose wheel expects a library that machines without a desktop may lack.
+        if state["debug"] or "libGL.so" not in str(error):
+            raise
+        _fail(f"{error}; OpenCV needs it (on Debian and Ubuntu: apt-get install libgl1)")
     except (ValueError, OSError) as error:
         if state["debug"]:
             raise

@@ -121,6 +121,12 @@ def test_a_missing_extra_is_named(behind: Callable[..., list], capsys: pytest.Ca
     assert "pip install 'hulk-hf[demo]'" in capsys.readouterr().err
 
 
+def test_a_missing_system_library_is_named(behind: Callable[..., list], capsys: pytest.CaptureFixture) -> None:
+    behind("hulk_hf.demo", "run_demo", error=ImportError("libGL.so.1: cannot open shared object file"))
+    assert run("demo") == 2
+    assert "libgl1" in capsys.readouterr().err
+
+
 def test_a_defect_of_ours_keeps_its_traceback(behind: Callable[..., list]) -> None:
     behind(
         "hulk_hf.demo", "run_demo", error=ModuleNotFoundError("No module named 'hulk_hf.typo'", name="hulk_hf.typo")
