@@ -71,22 +71,18 @@ def whiten_patches(model: HulkForPoseEstimation, pixel_values: torch.Tensor, flo
 
     Args:
         model: A model with random weights.
-        pixel_values: Crops (B, 3, H, W), normalised, enough of them that patches outnumber the values of a patch.
-        floor: Added to every variance, so that directions without signal are not blown up.
-
-    Raises:
-        ValueError: There are too few patches to estimate their covariance.
+        pixel_values: Crops (B, 3, H, W), normalised; some hundreds for a good estimate.
+        floor: Variance of what counts as noise: directions below it are turned down instead of up.
     """
     projection = model.hulk.tokenizers["image"].projection
     patches = nn.functional.unfold(pixel_values, projection.kernel_size, stride=projection.stride)
     patches = patches.transpose(1, 2).flatten(0, 1).double()
-    if len(patches) <= patches.shape[1]:
-        raise ValueError(f"pixel_values: expected more than {patches.shape[1]} patches, got {len(patches)}")
     mean = patches.mean(dim=0)
     centred = patches - mean
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(patches))
     width = min(projection.out_channels, patches.shape[1])
-    whitening = (directions[:, -width:] / (variances[-width:] + floor).sqrt()).T
+    variances = variances[-width:].clamp(min=0)
+    whitening = (directions[:, -width:] * variances.sqrt() / (variances + floor)).T
     rotation = nn.init.orthogonal_(torch.empty(projection.out_channels, width, dtype=torch.float64))
     weight = rotation @ whitening
     projection.weight.copy_(weight.view_as(projection.weight))
