@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
-from hulk_hf.training.initialization import initialize_from_scratch
+from hulk_hf.training.initialization import initialize_from_scratch, whiten_patches
 from hulk_hf.training.label_features import load_label_features
 from hulk_hf.training.loop import build_model, parameter_groups, schedule_factor, train
 from hulk_hf.training.recipe import load_recipe
@@ -141,6 +141,29 @@ def test_start_from_scratch_lets_queries_attend_near_their_place():
     assert (scores.argmax(-1) == torch.arange(len(table))).float().mean() > 0.9
     labels = torch.nn.functional.normalize(model.dense_head.label_proj(model.dense_head.label_features("pose-coco")))
     assert torch.allclose(labels @ labels.T, torch.eye(17), atol=1e-3)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_one_size():
+    model = build_model(load_recipe("tiny-single-pose"))
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(200, 3, 8, 6, generator=random)
+    fine = torch.rand(200, 3, 128, 96, generator=random)
+    crops = torch.nn.functional.interpolate(coarse, size=(128, 96), mode="bicubic") * 4 + fine
+    tokenizer = model.hulk.tokenizers["image"]
+    before = torch.cov(tokenizer.projection(crops).flatten(2).transpose(1, 2).flatten(0, 1).T.double())
+    whiten_patches(model, crops)
+    tokens = tokenizer.projection(crops).flatten(2).transpose(1, 2).flatten(0, 1)
+    after = torch.cov(tokens.T.double())
+    assert tokens.mean(0).abs().max() < 1e-3
+    spread = lambda covariance: covariance.diagonal().sum() / torch.linalg.matrix_norm(covariance)  # noqa: E731
+    assert spread(before) < 4, "a few directions hold all of the variance"
+    assert spread(after) > 0.9 * 256**0.5, "all directions hold about the same"
+
+
+def test_whitening_a_handful_of_crops_stays_finite():
+    model = build_model(load_recipe("tiny-single-pose"))
+    whiten_patches(model, torch.zeros(1, 3, 32, 32))
+    assert torch.isfinite(model.hulk.tokenizers["image"].projection.weight).all()
 
 
 def test_start_from_scratch_wants_features_of_the_right_shape():
