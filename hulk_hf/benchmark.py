@@ -9,6 +9,7 @@ depend on them), and the pipeline's share of time outside the network.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import time
@@ -25,7 +26,22 @@ from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
 
-RESULTS = Path(__file__).parent / "benchmark_results.json"
+
+def describe_machine() -> dict[str, Any]:
+    """What the figures depend on: processor, cores, threads and versions."""
+    model = platform.processor() or platform.machine()
+    table = Path("/proc/cpuinfo")
+    if table.is_file():
+        lines = table.read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.partition("+")[0],
+        "transformers": transformers.__version__,
+        "dtype": "float32",
+    }
 
 
 def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -94,19 +110,12 @@ def main(rounds: int = 9, output: Path | None = None) -> dict[str, Any]:
 
     Args:
         rounds: Turns of each comparison.
-        output: JSON file; by default the committed one is left alone and nothing is written.
+        output: JSON file to write; None only prints.
     """
     results: dict[str, Any] = {
-        "machine": {
-            "processor": platform.machine(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "dtype": "float32",
-        },
-        "hulk_base_against_vitpose_base": {
-            f"batch_{size}": hulk_against_vitpose(size, rounds) for size in (1, 8)
-        },
+        "machine": describe_machine(),
+        "rounds": rounds,
+        "hulk_base_against_vitpose_base": {f"batch_{size}": hulk_against_vitpose(size, rounds) for size in (1, 8)},
         "pipeline_16_boxes": {preset: pipeline_overhead(preset, 16, rounds) for preset in ("hulk-tiny", "hulk-base")},
     }
     print(json.dumps(results, indent=2))
@@ -115,4 +124,4 @@ def main(rounds: int = 9, output: Path | None = None) -> dict[str, Any]:
     return results
 
 
-__all__ = ["alternate", "hulk_against_vitpose", "main", "pipeline_overhead"]
+__all__ = ["alternate", "describe_machine", "hulk_against_vitpose", "main", "pipeline_overhead"]
