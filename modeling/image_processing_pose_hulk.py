@@ -28,6 +28,7 @@ from .person_inputs_hulk import (
     split_per_image,
 )
 from .pose_geometry_hulk import (
+    HEATMAP_STRIDE,
     average_flipped,
     boxes_to_center_scale,
     crop_matrices,
@@ -35,6 +36,7 @@ from .pose_geometry_hulk import (
     flip_permutation,
     heatmap_size_of,
     heatmap_targets,
+    image_size_of,
     transform_points,
     warp_crops,
     xywh_to_xyxy,
@@ -104,8 +106,7 @@ class HulkPoseImageProcessor(PilBackend):
     def __init__(self, **kwargs: Unpack[HulkPoseImageProcessorKwargs]):
         super().__init__(**kwargs)
         flip_permutation(self.flip_pairs, len(self.label_names))
-        if not self.padding_factor > 0:
-            raise ValueError(f"`padding_factor` must be positive, got {self.padding_factor}")
+        _check_padding(self.padding_factor)
         check_box_format(self.box_format)
 
     @classmethod
@@ -135,6 +136,7 @@ class HulkPoseImageProcessor(PilBackend):
             keypoints: annotated joints (persons, K, 3) as (x, y, v) in pixels of the picture, nested as `boxes`;
                 v = 0 not annotated, 1 occluded, 2 visible. Gives `labels` and `label_weights`.
             kwargs: any setting of `HulkPoseImageProcessorKwargs`, for this call; `return_tensors="pt"` for tensors.
+                The way back must be told of another `padding_factor` or `box_format`; it sees another `size` itself.
 
         Returns:
             `pixel_values` (N, 3, H, W) with N the persons of all pictures, in order; N may be 0. With `keypoints` also
@@ -173,6 +175,7 @@ class HulkPoseImageProcessor(PilBackend):
         **kwargs,
     ) -> BatchFeature:
         check_box_format(box_format)
+        _check_padding(padding_factor)
         self._refuse_unsupported(size, kwargs)
         size = (size.height, size.width)
         single = _list_of_images(images)[1]
@@ -205,6 +208,11 @@ class HulkPoseImageProcessor(PilBackend):
         """The base class knows settings that have no meaning for crops; they must not be swallowed."""
         if not size.height or not size.width:
             raise ValueError(f"`size` must have height and width, got {dict(size)}")
+        if size.height % HEATMAP_STRIDE or size.width % HEATMAP_STRIDE:
+            raise ValueError(
+                f"`size` must be multiples of {HEATMAP_STRIDE}, the pixels of a heat-map cell, "
+                f"got height {size.height} and width {size.width}"
+            )
         for name, only in (("do_resize", True), ("do_convert_rgb", True), ("do_center_crop", None), ("do_pad", None)):
             if bool(settings.get(name)) is not bool(only) and settings.get(name) is not None:
                 raise ValueError(f"`{name}` must be {bool(only)}: boxes decide what is cut out, got {settings[name]}")
@@ -249,14 +257,18 @@ class HulkPoseImageProcessor(PilBackend):
         boxes: torch.Tensor,
         kernel_size: int = 11,
         heatmaps_flipped: torch.Tensor | None = None,
+        padding_factor: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Joints in the picture from heat maps; the tensor core of `post_process_pose_estimation`.
+
+        The size of the crops follows from that of the heat maps, so it need not be the processor's own.
 
         Args:
             heatmaps: (N, K, h, w), any dtype, any device.
             boxes: (N, 4) as (x, y, width, height) in pixels, the boxes that were cut out.
             kernel_size: width of the blur before the sub-pixel step, in cells, odd.
             heatmaps_flipped: (N, K, h, w) of the mirrored crops, straight from the network.
+            padding_factor: with which the crops were cut out; None means the processor's own.
 
         Returns:
             `keypoints` (N, K, 2) as (x, y) in pixels and `scores` (N, K), float32.
@@ -271,7 +283,9 @@ class HulkPoseImageProcessor(PilBackend):
             )
         if heatmaps_flipped is not None:
             heatmaps = average_flipped(heatmaps, heatmaps_flipped, self.flip_pairs)
-        center, scale = boxes_to_center_scale(boxes, (self.size.height, self.size.width), self.padding_factor)
+        padding_factor = self.padding_factor if padding_factor is None else padding_factor
+        _check_padding(padding_factor)
+        center, scale = boxes_to_center_scale(boxes, image_size_of(heatmaps.shape[2:]), padding_factor)
         keypoints, scores = decode_heatmaps(heatmaps, center, scale, kernel_size)
         if not torch.isfinite(scores).all():
             raise ValueError("`heatmaps` must be finite, got NaN or infinity: the weights or the inputs are broken")
@@ -286,6 +300,7 @@ class HulkPoseImageProcessor(PilBackend):
         target_sizes: Any = None,
         outputs_flipped: Any = None,
         box_format: str | None = None,
+        padding_factor: float | None = None,
     ) -> list[list[dict[str, torch.Tensor]]]:
         """Joints of every person, in pixels of the original picture (official test path, decoding).
 
@@ -300,6 +315,7 @@ class HulkPoseImageProcessor(PilBackend):
                 picture (0 to 1), and results are pixels of that size. None: boxes are pixels, and so are results.
             outputs_flipped: outputs for `flip_pixel_values(pixel_values)`; heat maps are mirrored back and averaged.
             box_format: `xywh` or `xyxy`; None means the processor's own.
+            padding_factor: with which the crops were cut out; None means the processor's own.
 
         Returns:
             For each picture a list with one dict per person, tensors on the CPU: `keypoints` (K, 2) as (x, y),
@@ -317,7 +333,7 @@ class HulkPoseImageProcessor(PilBackend):
                 f"in {len(groups)} pictures for {len(heatmaps)} heat maps"
             )
         flipped = None if outputs_flipped is None else _heatmaps_of(outputs_flipped, "outputs_flipped")
-        keypoints, scores = (part.cpu() for part in self.decode(heatmaps, rows, kernel_size, flipped))
+        keypoints, scores = (part.cpu() for part in self.decode(heatmaps, rows, kernel_size, flipped, padding_factor))
         bbox = xywh_to_xyxy(rows).float()
         labels = torch.arange(len(self.label_names))
         persons = []
@@ -333,6 +349,11 @@ class HulkPoseImageProcessor(PilBackend):
             )
         ends = np.cumsum([len(group) for group in groups])
         return [persons[end - len(group) : end] for end, group in zip(ends, groups, strict=True)]
+
+
+def _check_padding(padding_factor: float) -> None:
+    if not padding_factor > 0:
+        raise ValueError(f"`padding_factor` must be positive, got {padding_factor}")
 
 
 def _heatmaps_of(outputs: Any, name: str) -> torch.Tensor:

@@ -24,8 +24,12 @@ import torch
 PIXELS_PER_SCALE = 200.0
 """Image pixels per unit of ``scale``."""
 
-# Persons of one gather in `warp_crops`. On a CPU four crops of 256x192 still fit into the cache, which makes it twice
-# as fast as sixteen; elsewhere the number only bounds the memory.
+HEATMAP_STRIDE = 4
+"""Crop pixels per heat-map cell in each direction: a patch of 16 pixels is one token, and the head's two transposed
+convolutions turn each token into 4x4 cells. It holds for this patch size only, the one `HulkConfig` allows."""
+
+# Persons of one gather in `warp_crops`. On a CPU few at a time, so that what has been gathered can still be in the
+# cache when it is blended; elsewhere the number only bounds the memory.
 _PERSONS_PER_WARP = {"cpu": 4}
 _PERSONS_PER_WARP_ELSEWHERE = 64
 _LOG_FLOOR, _LOG_CEILING = 1e-3, 50.0
@@ -205,7 +209,7 @@ def warp_crops(image: torch.Tensor, matrices: torch.Tensor, image_size: Sequence
     height, width = (int(side) for side in image_size)
     if len(matrices) == 0:
         return image.new_zeros(0, image.shape[0], height, width)
-    inverse = invert_matrices(matrices.to(image.device))
+    inverse = invert_matrices(matrices.to(image.device, _wide(image.device)))
     canvas, left, top = _canvas(image, inverse, height, width)
     chunk = _PERSONS_PER_WARP.get(image.device.type, _PERSONS_PER_WARP_ELSEWHERE)
     crops = [_sample(canvas, left, top, part, height, width)[:, : len(image)] for part in inverse.split(chunk)]
@@ -236,7 +240,8 @@ def _sample(canvas: torch.Tensor, left: int, top: int, inverse: torch.Tensor, he
     ys = torch.arange(height, dtype=inverse.dtype, device=inverse.device)
     across, down = inverse[:, :, 0, None] * xs, inverse[:, :, 1, None] * ys + inverse[:, :, 2, None]
     if bool((inverse[:, 0, 1] == 0).all() and (inverse[:, 1, 0] == 0).all()):
-        # Without rotation x depends on the column only and y on the row only: a hundredth of the coordinates.
+        # Without rotation x depends on the column only and y on the row only: one coordinate for each of them, not for
+        # each pixel.
         x, y = across[:, 0, None, :] + down[:, 0, :1, None], across[:, 1, None, :1] + down[:, 1, :, None]
     else:
         x, y = (across[:, axis, None, :] + down[:, axis, :, None] for axis in (0, 1))
@@ -456,8 +461,10 @@ def decode_heatmaps(
         raise ValueError(f"`heatmaps` must have shape (persons, joints, height, width), got {tuple(heatmaps.shape)}")
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"`kernel_size` must be odd and positive, got {kernel_size}")
-    center = _as_rows(center, 2, "center").to(heatmaps.device)
-    window = _as_rows(scale, 2, "scale").to(heatmaps.device) * PIXELS_PER_SCALE
+    # The boxes may come from another device, and in float64 where the maps' device has none.
+    wide = _wide(heatmaps.device)
+    center = _as_rows(center, 2, "center").to(heatmaps.device, wide)
+    window = _as_rows(scale, 2, "scale").to(heatmaps.device, wide) * PIXELS_PER_SCALE
     persons, joints, height, width = heatmaps.shape
     if len(center) != persons or len(window) != persons:
         raise ValueError(
@@ -505,12 +512,19 @@ def person_scores(scores: torch.Tensor, threshold: float = 0.2) -> torch.Tensor:
     return total / counted.sum(dim=-1).clamp(min=1)
 
 
-def heatmap_size_of(image_size: Sequence[int], stride: int = 4) -> tuple[int, int]:
+def heatmap_size_of(image_size: Sequence[int]) -> tuple[int, int]:
     """Size (height, width) of the network's heat maps for crops of `image_size`: a quarter in each direction."""
-    return int(image_size[0]) // stride, int(image_size[1]) // stride
+    return int(image_size[0]) // HEATMAP_STRIDE, int(image_size[1]) // HEATMAP_STRIDE
+
+
+def image_size_of(heatmap_size: Sequence[int]) -> tuple[int, int]:
+    """Size (height, width) of the crops that the network answers with heat maps of `heatmap_size`."""
+    return int(heatmap_size[0]) * HEATMAP_STRIDE, int(heatmap_size[1]) * HEATMAP_STRIDE
 
 
 __all__ = [
+    "HEATMAP_STRIDE",
+    "PIXELS_PER_SCALE",
     "average_flipped",
     "boxes_to_center_scale",
     "clip_annotation_boxes",
@@ -522,6 +536,7 @@ __all__ = [
     "flip_permutation",
     "heatmap_size_of",
     "heatmap_targets",
+    "image_size_of",
     "invert_matrices",
     "keep_annotation",
     "person_scores",

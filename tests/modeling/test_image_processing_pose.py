@@ -246,6 +246,30 @@ def test_targets_decode_back_to_the_annotated_joints():
         assert np.abs(found - truth[seen.numpy(), :2]).max() < 0.1
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": {"height": 128, "width": 128}},
+        {"size": {"height": 96, "width": 160}},
+        {"padding_factor": 1.0},
+        {"padding_factor": 2.5, "size": {"height": 320, "width": 192}},
+    ],
+    ids=str,
+)
+def test_a_size_or_padding_of_one_call_finds_its_way_back(options):
+    """The window, and so every joint, depends on the aspect ratio and the padding that the crops were cut with."""
+    processor = HulkPoseImageProcessor()
+    # Away from the edges of the crop, where the blur of the decoding sees no mirror.
+    inner = [[x + 0.2 * w, y + 0.2 * h, 0.6 * w, 0.6 * h] for x, y, w, h in BOXES]
+    joints = np.stack([joints_in(box, seed) for seed, box in enumerate(inner)])
+    batch = processor(RGB, boxes=BOXES, keypoints=joints, return_tensors="pt", **options)
+    assert batch["label_weights"].all()
+    back = {"padding_factor": options["padding_factor"]} if "padding_factor" in options else {}
+    persons = processor.post_process_pose_estimation({"heatmaps": batch["labels"]}, BOXES, **back)[0]
+    found = np.stack([person["keypoints"].numpy() for person in persons])
+    assert np.abs(found - joints[..., :2]).max() < 0.1
+
+
 def test_joints_beyond_the_crop_have_no_weight(processor):
     joints = joints_in(BOXES[0])
     joints[5, :2] = [500, 500]

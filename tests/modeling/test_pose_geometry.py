@@ -198,6 +198,39 @@ def slow_decode(heatmap: np.ndarray, kernel_size: int = 11) -> np.ndarray:
     return np.array([x, y]) - np.linalg.solve(hessian + np.finfo(np.float32).eps * np.eye(2), d)
 
 
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="needs a device without float64")
+def test_maps_on_a_device_without_float64_take_centres_from_the_cpu():
+    maps = torch.rand(2, 3, 16, 12)
+    center, scale = np.array([[30.0, 40.0], [9.5, 8.0]]), np.array([[0.3, 0.4], [1.5, 2.0]])
+    expected, scores = geometry.decode_heatmaps(maps, center, scale)
+    found, found_scores = geometry.decode_heatmaps(maps.to("mps"), center, scale)
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-2)
+    torch.testing.assert_close(found_scores.cpu(), scores)
+
+
+def test_centres_in_float64_do_not_widen_what_the_device_holds_narrow(monkeypatch):
+    """A stand-in for such a device: where maps are, only float32 is "wide"; lists arrive in float64 all the same."""
+    maps = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+    center, scale = [[30.0, 40.0], [9.5, 8.0]], [[0.3, 0.4], [1.5, 2.0]]
+    expected, _ = geometry.decode_heatmaps(maps, center, scale)
+    wide = geometry._wide
+    monkeypatch.setattr(geometry, "_wide", lambda where: wide(where) if isinstance(where, str) else torch.float32)
+    moved = []
+    monkeypatch.setattr(
+        torch.Tensor,
+        "to",
+        lambda self, *args, _to=torch.Tensor.to, **kwargs: moved.append(_to(self, *args, **kwargs)) or moved[-1],
+    )
+    found, _ = geometry.decode_heatmaps(maps, center, scale)
+    assert moved and all(part.dtype != torch.float64 for part in moved)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+def test_sizes_of_crops_and_maps_belong_together():
+    assert geometry.heatmap_size_of((256, 192)) == (64, 48)
+    assert geometry.image_size_of((64, 48)) == (256, 192)
+
+
 @pytest.mark.parametrize("size", [(16, 12), (9, 7), (5, 4), (3, 30)])
 @pytest.mark.parametrize("kernel_size", [3, 11])
 def test_decoding_equals_blurring_the_whole_map(size, kernel_size):
@@ -230,6 +263,7 @@ sides = st.floats(2, 900, allow_nan=False, width=32)
 boxes = st.tuples(numbers, numbers, sides, sides)
 
 
+@settings(deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=5))
 def test_box_formats_round_trip(rows):
     xywh = torch.tensor(rows, dtype=torch.float64)
@@ -246,6 +280,7 @@ def test_crop_and_back(box, rotation, point):
     torch.testing.assert_close(back, points, rtol=0, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(boxes)
 def test_the_window_contains_the_box_and_has_the_aspect_of_the_input(box):
     center, scale = geometry.boxes_to_center_scale([box], SIZE)
@@ -258,6 +293,7 @@ def test_the_window_contains_the_box_and_has_the_aspect_of_the_input(box):
     torch.testing.assert_close(geometry.transform_points(edge, corners), expected, rtol=0, atol=0.05)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 2000), st.integers(0, 2**31))
 def test_flip_and_back(width, seed):
     generator = torch.Generator().manual_seed(seed)
