@@ -24,16 +24,16 @@ class HumanPosePipeline(ChunkPipeline):
         >>> persons[0]["labels"][0], persons[0]["keypoints"][0]  # doctest: +SKIP
         ('nose', [171.3, 102.9])
 
-    Inputs are file names, URLs, PIL images, arrays, or dicts `{"image": ..., "boxes": ...}`. One picture gives a list
-    of persons; a list of pictures gives a list of such lists; a generator or data set gives them lazily. Without boxes
-    the whole picture is taken to show one person; an empty list of boxes gives an empty list.
+    Inputs are file names, URLs, PIL images, arrays, or dicts `{"image": ..., "boxes": ...}` with no other keys. One
+    picture gives a list of persons; a list of pictures gives a list of such lists; a generator or data set gives them
+    lazily. Without boxes the whole picture is taken to show one person; an empty list of boxes gives an empty list.
 
     Options of a call (or of the constructor, except `boxes` and `task`):
 
     * `boxes`: for one picture a list of boxes, for a list of pictures a list of such lists.
     * `box_format`: `xywh` (default, COCO) or `xyxy`, in pixels.
     * `flip_test`: also run the mirrored crops and average, as the official evaluation does. Off by default, since it
-      doubles the time for about a point of AP.
+      runs the network twice.
     * `threshold`: leave out joints with a score at or below it; None keeps every joint.
     * `task`: which of the checkpoint's pose tasks, for example `pose-aic`; None is its default.
     * `batch_size`: persons per forward pass, also across pictures; 16 if not given.
@@ -132,7 +132,15 @@ class HumanPosePipeline(ChunkPipeline):
         processor = self._processor(task)
         item = inputs if isinstance(inputs, Mapping) else {"image": inputs}
         if "image" not in item:
-            raise ValueError(f"`inputs`: a dict must have the key 'image' and may have 'boxes', got {sorted(item)}")
+            raise ValueError(
+                f"`inputs`: a dict must have the key 'image' and may have 'boxes', got {sorted(map(str, item))}"
+            )
+        unknown = sorted(map(str, set(item) - {"image", "boxes"}))
+        if unknown:  # a misspelt `boxes` would otherwise mean: the whole picture is one person
+            raise ValueError(
+                f"`inputs`: a dict may have the keys 'image' and 'boxes' only, got {unknown} too; "
+                "boxes of persons belong under 'boxes'"
+            )
         image = read_image(item["image"], timeout=timeout, name="inputs")
         boxes = split_per_image(item.get("boxes"), 1, True, "boxes", depth=2)[0]
         whole = [[0, 0, image.shape[2], image.shape[1]]]

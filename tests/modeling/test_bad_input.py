@@ -161,6 +161,15 @@ def test_boxes_that_cannot_be_cut_out(pipe, processor, boxes, message):
         processor(IMAGE, boxes=boxes, return_tensors="pt")
 
 
+@pytest.mark.parametrize("key", ["box", "bbox", "bboxes", "image_id"])
+def test_boxes_under_another_name_are_not_ignored(pipe, key):
+    message = rf"`inputs`: a dict may have .*got \['{key}'\] too; boxes of persons belong under 'boxes'"
+    with pytest.raises(ValueError, match=message):
+        pipe({"image": IMAGE, key: [BOX]})
+    with pytest.raises(ValueError, match=message):
+        list(pipe(iter([{"image": IMAGE, "boxes": [BOX], key: 7}])))
+
+
 def test_xyxy_boxes_need_their_corners_in_order(pipe):
     with pytest.raises(
         ValueError, match=r"`boxes\[0\]` must have .*\(box_format='xyxy'\), got \[30.0, 5.0, 10.0, 50.0"
@@ -247,6 +256,12 @@ def two_heatmaps(**changes) -> SimpleNamespace:
         (lambda _, p: p(IMAGE, resample=0), ValueError, "`resample` must be bilinear.*got 0"),
         (lambda _, p: p(IMAGE, data_format="channels_last"), ValueError, "`data_format` must be 'channels_first'"),
         (lambda _, p: p(IMAGE, size={"shortest_edge": 9}), ValueError, "`size` must have height and width"),
+        (
+            lambda _, p: p(IMAGE, size={"height": 64, "width": 50}),
+            ValueError,
+            "`size` must be multiples of 4.*width 50",
+        ),
+        (lambda _, p: p(IMAGE, padding_factor=0), ValueError, "`padding_factor` must be positive, got 0"),
         (lambda _, p: p([[IMAGE]]), TypeError, r"`images` must be .*got list of \['list'\]"),
         (lambda _, p: p(None), TypeError, "`images` must be .*got NoneType"),
         (
@@ -289,6 +304,7 @@ def test_keypoints(processor, keypoints, message):
         (SimpleNamespace(heatmaps=torch.rand(1, 14, 8, 8)), [[BOX]], {}, r"`heatmaps` must have shape \(persons, 17"),
         (SimpleNamespace(heatmaps=torch.full((1, 17, 8, 8), NAN)), [[BOX]], {}, "`heatmaps` must be finite, got NaN"),
         (two_heatmaps(), [[BOX, BOX]], {"kernel_size": 4}, "`kernel_size` must be odd and positive, got 4"),
+        (two_heatmaps(), [[BOX, BOX]], {"padding_factor": -1.0}, "`padding_factor` must be positive, got -1.0"),
         (two_heatmaps(), [[BOX, BOX]], {"box_format": "cxcywh"}, "`box_format` must be one of"),
         (two_heatmaps(), [[BOX, BOX]], {"target_sizes": [(9, 9)]}, r"`boxes\[0\]` must be fractions of the picture"),
         (two_heatmaps(), [[[0, 0, 1, 1]] * 2], {"target_sizes": [(9, 9)] * 3}, "one .* per picture, got 3 for 1"),

@@ -137,7 +137,7 @@ def test_kinds_of_one_picture(pipe, tmp_path):
         torch.from_numpy(IMAGE).permute(2, 0, 1),
     ):
         assert_same(pipe(kind, boxes=BOXES), expected)
-    assert_same(pipe({"image": IMAGE, "boxes": BOXES, "image_id": 7}), expected)
+    assert_same(pipe({"image": IMAGE, "boxes": BOXES}), expected)
     assert_same(pipe(IMAGE, boxes=np.array(BOXES)), expected)
     assert_same(pipe(IMAGE, boxes=[BOXES]), expected)
 
