@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN as IMAGE_MEAN
+from transformers.image_utils import IMAGENET_DEFAULT_STD as IMAGE_STD
 
 from hulk_hf.modeling.pose_geometry_hulk import (
     boxes_to_center_scale,
@@ -19,8 +21,6 @@ from hulk_hf.modeling.pose_geometry_hulk import (
     transform_points,
 )
 
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
 PART_FLIP_PAIRS = ((14, 15), (16, 17), (18, 19))  # arms, legs and shoes of the 20 LIP classes
 NUM_PARTS = 20
 

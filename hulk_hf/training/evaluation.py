@@ -14,15 +14,10 @@ import torch
 from tqdm.auto import tqdm
 
 from hulk_hf.metrics.keypoints import coco_average_precision, object_keypoint_similarity
+from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.images_hulk import read_image
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
-from hulk_hf.modeling.pose_geometry_hulk import (
-    average_flipped,
-    boxes_to_center_scale,
-    crop_matrices,
-    decode_heatmaps,
-    warp_crops,
-)
-from hulk_hf.training.augmentation import IMAGE_MEAN, IMAGE_STD
+from hulk_hf.modeling.pose_geometry_hulk import clip_annotation_boxes, keep_annotation
 
 
 @torch.no_grad()
@@ -35,7 +30,7 @@ def predict_poses(
     batch_size: int = 32,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run the test path on one person per picture.
+    """Run the test path on one person per picture, through the image processor that users run.
 
     Args:
         model: In evaluation mode.
@@ -50,23 +45,25 @@ def predict_poses(
         Joints (N, K, 2) in pixels of the pictures, and their scores (N, K).
     """
     task = model.hulk.resolve_task(family="pose")
-    mean, std = (torch.tensor(values).view(3, 1, 1) * 255 for values in (IMAGE_MEAN, IMAGE_STD))
-    center, scale = boxes_to_center_scale(boxes, image_size)
-    matrices = crop_matrices(center, scale, image_size)
+    processor = HulkPoseImageProcessor.from_task(task, size={"height": image_size[0], "width": image_size[1]})
+    places = torch.as_tensor(np.array(boxes), dtype=torch.float64)
     joints, scores = [], []
     for start in tqdm(range(0, len(boxes), batch_size), disable=not progress, desc="evaluate"):
         rows = range(start, min(start + batch_size, len(boxes)))
-        crops = [
-            warp_crops(torch.from_numpy(np.array(images[row])).permute(2, 0, 1), matrices[row, None], image_size)
-            for row in rows
-        ]
-        pixel_values = (torch.cat(crops).float() - mean) / std
-        heatmaps = model(pixel_values).heatmaps
+        inputs = processor(
+            [np.asarray(images[row]) for row in rows],
+            boxes=[places[row, None] for row in rows],
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
+        pixel_values = inputs["pixel_values"].to(model.device, model.dtype)
+        heatmaps = model(pixel_values, task=task.name).heatmaps
+        flipped = None
         if flip_test:
-            heatmaps = average_flipped(heatmaps, model(pixel_values.flip(-1)).heatmaps, task.flip_pairs)
-        decoded = decode_heatmaps(heatmaps, center[rows.start : rows.stop], scale[rows.start : rows.stop])
-        joints.append(decoded[0].numpy())
-        scores.append(decoded[1].numpy())
+            flipped = model(processor.flip_pixel_values(pixel_values), task=task.name).heatmaps
+        decoded = processor.decode(heatmaps, places[rows.start : rows.stop], heatmaps_flipped=flipped)
+        joints.append(decoded[0].cpu().numpy())
+        scores.append(decoded[1].cpu().numpy())
     return np.concatenate(joints), np.concatenate(scores)
 
 
@@ -109,25 +106,33 @@ def place_mean_pose(mean: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def load_coco_persons(folder: str | Path) -> dict[str, Any]:
     """Read annotated persons from a folder with pictures and one annotation file in COCO format.
 
+    Pictures are upright, as their EXIF orientation says. Persons are those that the official data sets keep, with
+    boxes clipped as theirs (official data path, step 1).
+
     Args:
         folder: Holds one `.json` file and the pictures it names.
 
     Returns:
-        `images`, `boxes`, `keypoints`, `areas` and `image_ids`, one entry per person with labelled keypoints.
-    """
-    from PIL import Image
+        `images`, (H, W, 3) uint8 each; `boxes` (N, 4) as (x, y, width, height), `keypoints` (N, K, 3), `areas` (N,)
+        and `image_ids` (N,): one entry per person.
 
+    Raises:
+        ValueError: There is not one `.json` file, a picture cannot be read, or no person is left.
+    """
     folder = Path(folder)
     files = sorted(folder.glob("*.json"))
     if len(files) != 1:
         raise ValueError(f"folder: expected one .json file with COCO annotations in {folder}, got {len(files)}")
     annotations = json.loads(files[0].read_text(encoding="utf-8"))
     names = {image["id"]: image["file_name"] for image in annotations["images"]}
-    persons = [a for a in annotations["annotations"] if a.get("num_keypoints", 0) > 0 and not a.get("iscrowd", 0)]
-    pictures = {i: np.asarray(Image.open(folder / Path(names[i]).name).convert("RGB")) for i in names}
+    pictures = {i: read_image(folder / Path(names[i]).name).permute(1, 2, 0).numpy() for i in names}
+    persons = [a for a in annotations["annotations"] if keep_annotation(a, pictures[a["image_id"]].shape[:2])]
+    if not persons:
+        raise ValueError(f"folder: expected persons with labelled keypoints in {files[0]}, got none")
+    boxes = [clip_annotation_boxes([a["bbox"]], pictures[a["image_id"]].shape[:2]) for a in persons]
     return {
         "images": [pictures[person["image_id"]] for person in persons],
-        "boxes": np.array([person["bbox"] for person in persons], np.float32),
+        "boxes": torch.cat(boxes).numpy(),
         "keypoints": np.array([person["keypoints"] for person in persons], np.float32).reshape(len(persons), -1, 3),
         "areas": np.array([person["area"] for person in persons], np.float32),
         "image_ids": np.array([person["image_id"] for person in persons]),
