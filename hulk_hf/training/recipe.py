@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ class ModelRecipe:
     image_size: tuple[int, int] = (256, 192)
     start_from: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_image_size(self)
+
 
 @dataclass
 class DataRecipe:
@@ -50,6 +54,10 @@ class DataRecipe:
     seed: int = 0
     workers: int = 2
 
+    def __post_init__(self) -> None:
+        _check_positive(self, "samples", "validation_samples", "workers")
+        _check_not_negative(self, "seed")
+
 
 @dataclass
 class Stage:
@@ -64,6 +72,10 @@ class Stage:
     steps: int = 1000
     image_size: tuple[int, int] = (256, 192)
     batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "steps", "batch_size")
+        _check_image_size(self)
 
 
 @dataclass
@@ -84,6 +96,12 @@ class OptimizerRecipe:
     warmup_steps: int = 300
     gradient_clip: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "gradient_clip")
+        _check_not_negative(self, "weight_decay", "warmup_steps")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {self.betas!r}")
+
 
 @dataclass
 class ObjectiveRecipe:
@@ -96,6 +114,9 @@ class ObjectiveRecipe:
 
     emphasis: float = 0.0
     patch_supervision: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_not_negative(self, "emphasis", "patch_supervision")
 
 
 @dataclass
@@ -125,6 +146,13 @@ class Recipe:
     evaluate_every: int = 1000
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
+        _check_not_negative(self, "seed")
+        if not self.stages:
+            raise ValueError("stages: expected at least one stage, got an empty list")
+        _check_augmentation(self.augmentation)
 
     @property
     def total_steps(self) -> int:
@@ -162,23 +190,71 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise ValueError(
             f"recipe: no file {str(path)!r} and no shipped recipe of that name, expected one of {shipped}"
         )
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    values = _parse(file.read_text(encoding="utf-8"), f"recipe {str(file)!r}")
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
             raise ValueError(f"override {override!r}: expected key=value")
-        _assign(values, key, yaml.safe_load(value))
+        _assign(values, key, _parse(value, f"override {override!r}"))
     return _build(Recipe, values, "recipe")
 
 
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: expected YAML; {error}") from error
+
+
 def _assign(values: Any, key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for part in path:
-        values = values[int(part)] if isinstance(values, list) else values.setdefault(part, {})
-    if isinstance(values, list):
-        values[int(last)] = value
-    else:
-        values[last] = value
+    """Set the place that a dotted key names; its parents may be missing, but not of another kind."""
+    path = key.split(".")
+    for depth, part in enumerate(path):
+        where = ".".join(["recipe", *path[:depth]])
+        place: Any = part
+        if isinstance(values, list):
+            if not part.isdecimal() or int(part) >= len(values):
+                raise ValueError(f"override {key!r}: {where} has {len(values)} items, counted from 0; got {part!r}")
+            place = int(part)
+        elif not isinstance(values, dict):
+            raise ValueError(f"override {key!r}: {where} is the value {values!r} and has nothing named {part!r}")
+        if depth == len(path) - 1:
+            values[place] = value
+        else:
+            values = values[place] if isinstance(values, list) else values.setdefault(place, {})
+
+
+def _check_positive(part: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(part, name)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}: expected a positive number, got {value!r}")
+
+
+def _check_not_negative(part: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(part, name)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name}: expected a number that is not negative, got {value!r}")
+
+
+def _check_image_size(part: ModelRecipe | Stage) -> None:
+    if not all(side > 0 and side % 16 == 0 for side in part.image_size):
+        raise ValueError(f"image_size: expected positive multiples of 16, got {part.image_size!r}")
+
+
+def _check_augmentation(augmentation: Augmentation) -> None:
+    smallest, largest = augmentation.scale
+    if not 0 < smallest <= largest < math.inf:
+        raise ValueError(f"augmentation.scale: expected two positive numbers in order, got {augmentation.scale!r}")
+    for name in ("shift", "rotation", "colour"):
+        value = getattr(augmentation, name)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"augmentation.{name}: expected a number that is not negative, got {value!r}")
+    for name in ("rotation_probability", "flip_probability", "erase_probability"):
+        value = getattr(augmentation, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"augmentation.{name}: expected a probability in [0, 1], got {value!r}")
 
 
 def _build(expected: Any, value: Any, where: str) -> Any:
@@ -187,12 +263,16 @@ def _build(expected: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected a mapping, got {value!r}")
         hints = get_type_hints(expected)
-        unknown = sorted(set(value) - set(hints))
+        unknown = sorted(set(value) - set(hints), key=str)
         if unknown:
             raise ValueError(f"{where}: unknown keys {unknown}, expected a subset of {sorted(hints)}")
         if "name" in hints and "name" not in value:
             raise ValueError(f"{where}: the key 'name' is missing")
-        return expected(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+        values = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+        try:
+            return expected(**values)
+        except ValueError as error:
+            raise ValueError(f"{where}.{error}") from error
     if get_origin(expected) in (list, tuple):
         if not isinstance(value, list):
             raise ValueError(f"{where}: expected a list, got {value!r}")
