@@ -7,6 +7,10 @@ from transformers.configuration_utils import PreTrainedConfig
 
 from .tasks_hulk import KNOWN_TASKS, HulkTask
 
+# The only patch side there is: heads make maps four times finer than the grid of patches, which is a quarter of the
+# input (what targets, decoding and processors rely on) for no other.
+_PATCH_SIZE = 16
+
 
 @strict
 class HulkVisionConfig(PreTrainedConfig):
@@ -17,7 +21,7 @@ class HulkVisionConfig(PreTrainedConfig):
         num_hidden_layers: Encoder layers.
         num_attention_heads: Attention heads; must divide `hidden_size`.
         intermediate_size: Width of the MLPs.
-        patch_size: Side of an image patch in pixels.
+        patch_size: Side of an image patch in pixels; 16, as heat maps are a quarter of the input for no other.
         num_channels: Channels of the input picture.
         drop_path_rate: Stochastic depth of the last layer; the rate grows linearly from 0 at the first.
         layer_norm_eps: Epsilon of all layer norms of the encoder.
@@ -43,10 +47,11 @@ class HulkVisionConfig(PreTrainedConfig):
 
     def validate_architecture(self):
         """Check what the field types cannot say."""
-        if self.hidden_size % self.num_attention_heads or self.hidden_size % 4:
+        _check_sizes(self, "patch_size", "num_channels")
+        if self.patch_size != _PATCH_SIZE:
             raise ValueError(
-                f"hidden_size must be divisible by num_attention_heads and by 4, got {self.hidden_size} and "
-                f"{self.num_attention_heads} heads"
+                f"patch_size must be {_PATCH_SIZE}, got {self.patch_size}: heat maps are four times finer than the "
+                "grid of patches, which is a quarter of the input for no other size"
             )
         if self.image_positions not in ("stretched", "native", "stored"):
             raise ValueError(
@@ -68,6 +73,8 @@ class HulkDecoderConfig(PreTrainedConfig):
         layer_norm_eps: Epsilon of all layer norms of the decoder.
         modality_embedding: Add a learned vector per modality to context and query tokens. Off in the released
             weights, where the query token of each family alone says what to produce.
+        upsampler_hidden_size: Channels inside the up-samplers of the dense head; None means `hidden_size`, as in the
+            released weights.
         initializer_range: Standard deviation of new weights.
     """
 
@@ -80,15 +87,26 @@ class HulkDecoderConfig(PreTrainedConfig):
     intermediate_size: int = 2048
     layer_norm_eps: float = 1e-5
     modality_embedding: bool = False
+    upsampler_hidden_size: int | None = None
     initializer_range: float = 0.02
 
     def validate_architecture(self):
         """Check what the field types cannot say."""
-        if self.hidden_size % self.num_attention_heads or self.hidden_size % 4:
-            raise ValueError(
-                f"hidden_size must be divisible by num_attention_heads and by 4, got {self.hidden_size} and "
-                f"{self.num_attention_heads} heads"
-            )
+        _check_sizes(self)
+        if self.upsampler_hidden_size is not None and self.upsampler_hidden_size < 1:
+            raise ValueError(f"upsampler_hidden_size must be at least 1 or None, got {self.upsampler_hidden_size}")
+
+
+def _check_sizes(config: PreTrainedConfig, *others: str) -> None:
+    """Check the widths and counts that encoder and decoder share, and `others`."""
+    for field in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", *others):
+        if getattr(config, field) < 1:
+            raise ValueError(f"{field} must be at least 1, got {getattr(config, field)}")
+    if config.hidden_size % config.num_attention_heads or config.hidden_size % 4:
+        raise ValueError(
+            f"hidden_size must be divisible by num_attention_heads and by 4, got {config.hidden_size} and "
+            f"{config.num_attention_heads} heads"
+        )
 
 
 # Released sizes, and one that trains on a laptop. The released ViT-L decoder width was never published: 256 is kept.
@@ -129,7 +147,8 @@ class HulkConfig(PreTrainedConfig):
     Attributes:
         vision_config: Image tokenizer and encoder.
         decoder_config: Shared decoder.
-        tasks: The tasks of this checkpoint: names of known tasks, or `{name: fields of HulkTask}`.
+        tasks: The tasks of this checkpoint: a known task's name, a list of names or `HulkTask`, or
+            `{name: fields of HulkTask}`. `id2label` and `label2id` follow from the default pose task.
         default_tasks: `{family: task name}`, the task meant when only the family, or nothing, is named. Default: the
             first task of each family.
         text_feature_size: Width of the label features (768 for the released BERT features).
@@ -145,7 +164,7 @@ class HulkConfig(PreTrainedConfig):
 
     vision_config: dict | PreTrainedConfig | None = None
     decoder_config: dict | PreTrainedConfig | None = None
-    tasks: dict | list | tuple | None = None
+    tasks: dict | list | tuple | str | None = None
     default_tasks: dict | None = None
     text_feature_size: int = 768
 
@@ -159,10 +178,41 @@ class HulkConfig(PreTrainedConfig):
             # transformers looks up this field before its registry and would ask owners of the package for
             # trust_remote_code; it is put back when the configuration is written.
             self._hub_custom_pipelines = kwargs.pop("custom_pipelines", None)
-        if len(self.tasks) == 1 and "id2label" not in kwargs:
-            kwargs["id2label"] = dict(enumerate(self.task().labels))
-            kwargs["label2id"] = {label: index for index, label in kwargs["id2label"].items()}
+        self._derive_label_maps(kwargs.pop("num_labels", None))
         super().__post_init__(**kwargs)
+
+    def _labels(self) -> dict[int, str]:
+        """The labels that `id2label` is about: of the default pose task, or of the first task if there is none."""
+        return dict(enumerate(self.task(self.default_tasks.get("pose", next(iter(self.tasks)))).labels))
+
+    def _derive_label_maps(self, num_labels: int | None) -> None:
+        labels = self._labels()
+        if num_labels not in (None, len(labels)):
+            raise ValueError(
+                f"num_labels: got {num_labels}, expected none or {len(labels)}; the number of labels follows from the "
+                "labels of the task, see `tasks`"
+            )
+        self._check_label_maps(labels)
+        self.id2label = labels
+        self.label2id = {label: index for index, label in labels.items()}
+
+    def _check_label_maps(self, labels: dict[int, str]) -> None:
+        if self.id2label is not None:
+            # In JSON the keys are strings. Earlier files hold the maps that transformers makes up.
+            given = {int(index): label for index, label in self.id2label.items()}
+            if given not in (labels, {index: f"LABEL_{index}" for index in range(len(given))}):
+                raise ValueError(
+                    f"id2label: got {given}, expected none or the labels of the task, {labels}; other labels are a "
+                    "task of their own, see `tasks` and `HulkTask.labels`"
+                )
+        if self.label2id is not None:
+            given = {label: int(index) for label, index in self.label2id.items()}
+            expected = {label: index for index, label in labels.items()}
+            if given not in (expected, {f"LABEL_{index}": index for index in range(len(given))}):
+                raise ValueError(
+                    f"label2id: got {given}, expected none or the labels of the task, {expected}; other labels are a "
+                    "task of their own, see `tasks` and `HulkTask.labels`"
+                )
 
     @classmethod
     def preset(cls, name: str, **overrides) -> "HulkConfig":
@@ -170,7 +220,8 @@ class HulkConfig(PreTrainedConfig):
 
         Args:
             name: `hulk-base`, `hulk-large` or `hulk-tiny`.
-            overrides: Fields of the configuration; sub-configurations given as dicts are merged into the preset.
+            overrides: Fields of the configuration. A sub-configuration given as a dict is merged into the preset's,
+                one given as an object takes its place.
 
         Raises:
             ValueError: No preset has this name.
@@ -179,7 +230,8 @@ class HulkConfig(PreTrainedConfig):
             raise ValueError(f"name: no preset {name!r}, expected one of {sorted(_PRESETS)}")
         fields = {key: dict(value) if isinstance(value, dict) else value for key, value in _PRESETS[name].items()}
         for key, value in overrides.items():
-            fields[key] = {**fields.get(key, {}), **value} if key.endswith("_config") else value
+            merged = key in cls.sub_configs_defaults and isinstance(value, dict)
+            fields[key] = {**fields.get(key, {}), **value} if merged else value
         return cls(**fields)
 
     @classmethod
@@ -227,27 +279,44 @@ class HulkConfig(PreTrainedConfig):
     def _named_task(self, name: str) -> HulkTask:
         return HulkTask.from_dict(name, self.tasks[name])
 
+    def validate_labels(self):
+        """Check that nobody changed the label maps, which are not written but derived on loading."""
+        self._check_label_maps(self._labels())
+
     def validate_tasks(self):
-        """Check that every default names a task of its own family."""
+        """Check that every default names a task of its own family, and that pictures are whole patches."""
+        if self.text_feature_size < 1:
+            raise ValueError(f"text_feature_size must be at least 1, got {self.text_feature_size}")
         for family, name in self.default_tasks.items():
             if name not in self.tasks or self._named_task(name).family != family:
                 raise ValueError(f"default_tasks: {name!r} is no {family!r} task among {sorted(self.tasks)}")
+        patch_size = self.vision_config.patch_size
+        for name in self.tasks:
+            height, width = self._named_task(name).image_size
+            if height % patch_size or width % patch_size:
+                raise ValueError(
+                    f"task {name!r}: image_size must be multiples of the patch size {patch_size}, got {height}x{width}"
+                )
 
     def to_dict(self) -> dict:
-        """Serialise; label maps that follow from a single task are left out, they are derived on loading."""
+        """Serialise; label maps are left out, they follow from the tasks."""
         out = super().to_dict()
         pipelines = out.pop("_hub_custom_pipelines", None)
         if pipelines and "custom_pipelines" not in out:
             out["custom_pipelines"] = pipelines
-        if len(self.tasks) == 1:
-            out.pop("id2label", None)
-            out.pop("label2id", None)
+        out.pop("id2label", None)
+        out.pop("label2id", None)
         return out
 
 
-def _expand_tasks(tasks: dict | list | tuple) -> dict[str, dict]:
+def _expand_tasks(tasks: dict | list | tuple | str) -> dict[str, dict]:
     """Write a table of tasks in full: known names become their fields, `HulkTask` objects become dicts."""
+    if isinstance(tasks, str):
+        tasks = [tasks]
     if not isinstance(tasks, dict):
+        for task in tasks:
+            if not isinstance(task, str) and not hasattr(task, "to_dict"):
+                raise ValueError(f"tasks: expected names of known tasks or HulkTask, got {task!r}")
         named = {task if isinstance(task, str) else task.name: task for task in tasks}
         if len(named) != len(tasks):
             raise ValueError(f"tasks: names must be distinct, got {list(tasks)!r}")
@@ -260,7 +329,11 @@ def _expand_tasks(tasks: dict | list | tuple) -> dict[str, dict]:
             if name not in KNOWN_TASKS:
                 raise ValueError(f"tasks: no known task {name!r}, expected names among {sorted(KNOWN_TASKS)}")
             fields = KNOWN_TASKS[name]
-        expanded[name] = (HulkTask.from_dict(name, fields) if isinstance(fields, dict) else fields).to_dict()
+        if not isinstance(fields, dict) and not hasattr(fields, "to_dict"):
+            raise ValueError(f"tasks: expected the fields of task {name!r} as a dict or a HulkTask, got {fields!r}")
+        # Through the fields, so that the name under which a task is stored is checked as well.
+        stated = fields if isinstance(fields, dict) else fields.to_dict()
+        expanded[name] = HulkTask.from_dict(name, stated).to_dict()
     return expanded
 
 

@@ -69,7 +69,8 @@ class HulkDenseHead(nn.Module):
         self.query_proj = nn.Linear(width, width, bias=False)
         self.label_proj = nn.Linear(config.text_feature_size, width, bias=False)
         self.norms = nn.ModuleDict({task.name: nn.LayerNorm(task.num_labels, eps=_HEAD_NORM_EPS) for task in tasks})
-        self.upsamplers = nn.ModuleDict({task.name: HulkUpsampler(task.num_labels, width) for task in tasks})
+        hidden = config.decoder_config.upsampler_hidden_size or width
+        self.upsamplers = nn.ModuleDict({task.name: HulkUpsampler(task.num_labels, hidden) for task in tasks})
         self.label_features = HulkLabelFeatures(tasks, config.text_feature_size)
 
     def forward(

@@ -6,7 +6,15 @@ A *family* is what a person asks for (`pose`); a *task* is a family on one label
 the sets whose prompts were never published (marked "inferred" below) follow the public order of the data set.
 """
 
-from dataclasses import asdict, dataclass, fields
+import operator
+import re
+from dataclasses import MISSING, asdict, dataclass, fields
+from numbers import Real
+
+_TASK_NAME = re.compile(r"[a-z0-9]+(-[A-Za-z0-9_]+)+")
+
+# Family -> the terms of its loss, which `HulkTask.loss_weights` may weigh.
+LOSS_TERMS: dict[str, tuple[str, ...]] = {"pose": ("heatmap", "presence")}
 
 
 def mirror_pairs(labels: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
@@ -31,17 +39,21 @@ class HulkTask:
     """One task: a family on one label space.
 
     Attributes:
-        name: `family-labelspace`, for example `pose-coco`.
+        name: `family-labelspace`, for example `pose-coco`: letters, digits and underscores, parts joined by hyphens.
         family: What is asked for; also the name of the query token (the modality indicator of the release).
         labels: Names of the joints, parts or attributes, in output order.
         image_size: (height, width) of the model input in pixels.
         attention: Which tokens a context token may see in the decoder: `full` (all) or `diagonal` (only itself).
-        flip_pairs: Index pairs that trade places in a mirror; derived from the names when None.
+        flip_pairs: Index pairs that trade places in a mirror, no index in two of them; derived from the names when
+            None.
         sigmas: OKS constants per joint, None where the data set defines none.
         presence_ratios: How often each label is present in the training set (0..1), used to balance the presence
             loss; None means balanced (0.5, where the weight does not depend on the target).
         skeleton: Index pairs of joints to connect when drawing.
-        loss_weights: Weight of each loss term by name.
+        loss_weights: Weight of each loss term by name; for pose `heatmap` and `presence`.
+
+    Raises:
+        ValueError: A field has a value of the wrong form; the error names the task and the field.
     """
 
     name: str
@@ -57,8 +69,13 @@ class HulkTask:
 
     def __post_init__(self):
         put = lambda field, value: object.__setattr__(self, field, value)  # noqa: E731 - the dataclass is frozen
+        self._validate_name()
+        if isinstance(self.labels, str):
+            raise ValueError(f"task {self.name!r}: labels must be a list of names, got one string {self.labels!r}")
         put("labels", tuple(self.labels))
-        put("image_size", tuple(int(side) for side in self.image_size))
+        if not all(isinstance(label, str) for label in self.labels):
+            raise ValueError(f"task {self.name!r}: labels must be names, got {self.labels!r}")
+        put("image_size", self._whole_numbers("image_size", "(height, width) in whole pixels"))
         pairs = mirror_pairs(self.labels) if self.flip_pairs is None else self.flip_pairs
         put("flip_pairs", tuple((int(a), int(b)) for a, b in pairs))
         put("skeleton", tuple((int(a), int(b)) for a, b in self.skeleton))
@@ -67,6 +84,23 @@ class HulkTask:
             if values is not None:
                 put(field, tuple(float(value) for value in values))
         self._validate()
+
+    def _validate_name(self) -> None:
+        for field in ("name", "family"):
+            if not isinstance(getattr(self, field), str):
+                raise ValueError(f"task {self.name!r}: {field} must be a string, got {getattr(self, field)!r}")
+        if not _TASK_NAME.fullmatch(self.name) or not self.name.startswith(f"{self.family}-") or "-" in self.family:
+            raise ValueError(
+                f"task {self.name!r}: name must be '{self.family}-' (its family) and a label space of letters, digits "
+                "and underscores, such as 'pose-coco'"
+            )
+
+    def _whole_numbers(self, field: str, expected: str) -> tuple[int, ...]:
+        values = getattr(self, field)
+        try:
+            return tuple(operator.index(value) for value in values)
+        except TypeError as error:
+            raise ValueError(f"task {self.name!r}: {field} must be {expected}, got {values!r}") from error
 
     def _validate(self) -> None:
         if self.attention not in ("full", "diagonal"):
@@ -85,6 +119,21 @@ class HulkTask:
             for pair in getattr(self, field):
                 if not all(0 <= index < len(self.labels) for index in pair):
                     raise ValueError(f"task {self.name!r}: {field} {pair} is outside the {len(self.labels)} labels")
+        paired = [index for pair in self.flip_pairs for index in pair]
+        if len(set(paired)) != len(paired):
+            raise ValueError(f"task {self.name!r}: flip_pairs must not overlap, got {self.flip_pairs}")
+        self._validate_loss_weights()
+
+    def _validate_loss_weights(self) -> None:
+        weights = self.loss_weights
+        if weights is None:
+            return
+        if not isinstance(weights, dict) or not all(isinstance(weight, Real) for weight in weights.values()):
+            raise ValueError(f"task {self.name!r}: loss_weights must be numbers by name, got {weights!r}")
+        known = LOSS_TERMS.get(self.family)
+        if known is not None and not set(weights) <= set(known):
+            unknown = sorted(set(weights) - set(known), key=str)
+            raise ValueError(f"task {self.name!r}: unknown loss_weights {unknown}, expected a subset of {list(known)}")
 
     @property
     def num_labels(self) -> int:
@@ -106,12 +155,16 @@ class HulkTask:
         """Build a task from the entry of a configuration file.
 
         Raises:
-            ValueError: A field is unknown or has a value of the wrong form.
+            ValueError: A field is unknown, missing, or has a value of the wrong form.
         """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"task {name!r}: unknown fields {unknown}, expected a subset of {sorted(known)}")
+        needed = [field.name for field in fields(cls) if field.default is MISSING and field.name != "name"]
+        missing = [field for field in needed if field not in values]
+        if missing:
+            raise ValueError(f"task {name!r}: missing fields {missing}, expected at least {needed}")
         return cls(**{"name": name, **values})
 
 
@@ -234,4 +287,4 @@ KNOWN_TASKS: dict[str, HulkTask] = {task.name: task for task in _POSE_TASKS}
 
 OFFICIAL_TASK_IDS: dict[int, str] = dict(enumerate(KNOWN_TASKS, start=8))
 
-__all__ = ["KNOWN_TASKS", "OFFICIAL_TASK_IDS", "HulkTask", "mirror_pairs"]
+__all__ = ["KNOWN_TASKS", "LOSS_TERMS", "OFFICIAL_TASK_IDS", "HulkTask", "mirror_pairs"]

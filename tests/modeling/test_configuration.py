@@ -130,6 +130,30 @@ def test_several_families_need_a_name():
             StrictDataclassError,
             "'pose-aic' is no 'parsing' task",
         ),
+        ({"tasks": "pose-cocos"}, ValueError, "no known task 'pose-cocos'"),
+        ({"tasks": {"pose-x": {"labels": TWO}}}, ValueError, r"task 'pose-x': missing fields \['family'\]"),
+        ({"tasks": {"pose-x": None}}, ValueError, "fields of task 'pose-x'"),
+        ({"tasks": [3]}, ValueError, "expected names of known tasks or HulkTask, got 3"),
+        ({"tasks": {"my pose": {"family": "pose", "labels": TWO}}}, ValueError, "task 'my pose': name must be"),
+        (
+            {"tasks": [HulkTask("pose-x", "pose", TWO, image_size=(60, 64))]},
+            StrictDataclassError,
+            "task 'pose-x': image_size must be multiples of the patch size 16, got 60x64",
+        ),
+        ({"text_feature_size": 0}, StrictDataclassError, "text_feature_size must be at least 1"),
+        ({"id2label": {0: "nose"}}, ValueError, "id2label: got .*the labels of the task"),
+        ({"label2id": {"nose": 3}}, ValueError, "label2id: got .*the labels of the task"),
+        ({"num_labels": 5}, ValueError, "num_labels: got 5, expected none or 17"),
+        ({"vision_config": {"patch_size": 8}}, StrictDataclassError, "patch_size must be 16, got 8: heat maps are"),
+        (
+            {"vision_config": {"num_attention_heads": 0}},
+            StrictDataclassError,
+            "num_attention_heads must be at least 1",
+        ),
+        ({"vision_config": {"num_hidden_layers": 0}}, StrictDataclassError, "num_hidden_layers must be at least 1"),
+        ({"decoder_config": {"hidden_size": 0}}, StrictDataclassError, "hidden_size must be at least 1"),
+        ({"decoder_config": {"intermediate_size": -1}}, StrictDataclassError, "intermediate_size must be at least 1"),
+        ({"decoder_config": {"upsampler_hidden_size": 0}}, StrictDataclassError, "upsampler_hidden_size must be"),
         ({"vision_config": {"num_attention_heads": 7}}, StrictDataclassError, "divisible by num_attention_heads"),
         ({"vision_config": {"image_positions": "x"}}, StrictDataclassError, "image_positions must be .* got 'x'"),
         ({"vision_config": {"drop_path_rate": 1.0}}, StrictDataclassError, r"drop_path_rate must be in \[0, 1\)"),
@@ -142,10 +166,24 @@ def test_bad_configurations_are_refused(fields, error, message):
         HulkConfig(**fields)
 
 
-def test_label_maps_follow_a_single_task():
-    config = HulkConfig(tasks=["pose-aic"])
-    assert config.id2label[13] == "neck" and config.label2id["neck"] == 13
+@pytest.mark.parametrize("tasks", ["pose-aic", ["pose-aic"], ["pose-aic", "pose-coco"]])
+def test_label_maps_follow_the_default_pose_task(tasks, tmp_path):
+    config = HulkConfig(tasks=tasks)
+    assert config.id2label == dict(enumerate(KNOWN_TASKS["pose-aic"].labels)) and config.label2id["neck"] == 13
+    assert config.num_labels == 14
     assert "id2label" not in config.to_dict()
+    same = {str(index): label for index, label in config.id2label.items()}  # as in a file
+    for labels in (same, None, {0: "LABEL_0", 1: "LABEL_1"}):
+        assert HulkConfig(tasks=tasks, id2label=labels).id2label == config.id2label
+    config.id2label = {0: "nose"}
+    with pytest.raises(StrictDataclassError, match="id2label: got .0: 'nose'"):
+        config.save_pretrained(tmp_path)
+
+
+def test_a_preset_takes_configuration_objects():
+    vision = HulkVisionConfig(hidden_size=64, num_attention_heads=4)
+    config = HulkConfig.preset("hulk-tiny", vision_config=vision)
+    assert config.vision_config.hidden_size == 64 and config.decoder_config.hidden_size == 128
 
 
 def test_pipelines_of_a_folder_are_hidden_from_transformers_and_written_back(tmp_path):
@@ -193,6 +231,14 @@ def test_a_task_cannot_be_changed():
     [
         ({"labels": ()}, "at least one"),
         ({"labels": ("a", "a")}, "distinct"),
+        ({"labels": "nose"}, "labels must be a list of names, got one string 'nose'"),
+        ({"labels": ("a", 1)}, "labels must be names"),
+        ({"image_size": (64.5, 64)}, "image_size must be .* whole pixels, got .64.5, 64"),
+        ({"image_size": 64}, "image_size"),
+        ({"flip_pairs": ((0, 1), (1, 0))}, "flip_pairs must not overlap"),
+        ({"flip_pairs": ((0, 0),)}, "flip_pairs must not overlap"),
+        ({"loss_weights": {"heat": 1.0}}, r"unknown loss_weights \['heat'\], expected a subset of \['heatmap'"),
+        ({"loss_weights": {"heatmap": "1"}}, "loss_weights must be numbers"),
         ({"attention": "none"}, "'full' or 'diagonal', got 'none'"),
         ({"image_size": (0, 64)}, "image_size"),
         ({"image_size": (64,)}, "image_size"),
@@ -205,3 +251,10 @@ def test_a_task_cannot_be_changed():
 def test_bad_tasks_are_refused(fields, message):
     with pytest.raises(ValueError, match=f"task 'pose-x'.*{message}"):
         HulkTask(**{"name": "pose-x", "family": "pose", "labels": TWO, **fields})
+
+
+@pytest.mark.parametrize("name", ["pose", "pose-", "parsing-x", "posex", "pose-a b", "pose-a.b", "Pose-x", "pose-x-"])
+def test_task_names_are_their_family_and_a_label_space(name):
+    with pytest.raises(ValueError, match=f"task {name!r}: name must be"):
+        HulkTask(name, "pose", TWO)
+    assert HulkTask("pose-My_set-2", "pose", TWO).name == "pose-My_set-2"
