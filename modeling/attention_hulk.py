@@ -75,18 +75,18 @@ class HulkAttention(nn.Module):
         Returns:
             Shape (B, num_diagonal + Q, C), and the weights (B, heads, Q, N) where the implementation gives them.
         """
-        split = (*queries.shape[:1], -1, self.config.num_attention_heads, self.head_dim)
-        query = self.q_proj(queries).view(split).transpose(1, 2)
-        key = self.k_proj(keys).view(split).transpose(1, 2)
+        heads = (self.config.num_attention_heads, self.head_dim)
+        query = self.q_proj(queries).unflatten(-1, heads).transpose(1, 2)
+        key = self.k_proj(keys).unflatten(-1, heads).transpose(1, 2)
         projected_values = self.v_proj(values)
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
+        # An empty batch has nothing to compute, but the implementations of transformers cannot reshape it.
+        implementation = self.config._attn_implementation if queries.shape[0] else "eager"
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         mixed, weights = attend(
             self,
             query,
             key,
-            projected_values.view(split).transpose(1, 2),
+            projected_values.unflatten(-1, heads).transpose(1, 2),
             None,
             scaling=self.scaling,
             dropout=0.0,

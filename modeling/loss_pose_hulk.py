@@ -46,13 +46,16 @@ def pose_loss(
         `heatmap` and `presence`, then `heatmap_aux_{i}` and `presence_aux_{i}`, each already weighted.
 
     Raises:
-        ValueError: The shapes do not fit together.
+        ValueError: The shapes do not fit together, there is no person to learn from, or weights per joint lie outside
+            0..1 (not checked while compiling, which must not look at values).
     """
     num_layers, batch, num_joints, height, width = heatmaps.shape
     if labels.ndim != 4 or labels.shape[:2] != (batch, num_joints):
         raise ValueError(
             f"labels: expected heat maps of shape ({batch}, {num_joints}, height, width), got {tuple(labels.shape)}"
         )
+    if not batch:
+        raise ValueError("labels: a loss is a mean over persons, expected at least one, got an empty batch")
     if label_weights is None:
         label_weights = labels.new_ones(batch, num_joints)
     elif label_weights.ndim == 3 and label_weights.shape[-1] == 1:
@@ -62,6 +65,8 @@ def pose_loss(
             f"label_weights: expected shape {tuple(labels.shape[:2])} or {tuple(labels.shape)}, "
             f"got {tuple(label_weights.shape)}"
         )
+    if label_weights.ndim == 2 and not torch.compiler.is_compiling():
+        _check_joint_weights(label_weights)
     labels, label_weights = labels.float(), label_weights.float()
     per_pixel = label_weights.ndim == 4
     present = (label_weights.amax(dim=(2, 3)) > 0).float() if per_pixel else label_weights
@@ -86,6 +91,16 @@ def pose_loss(
         terms[f"heatmap{suffix}"] = weights["heatmap"] * heatmap[layer]
         terms[f"presence{suffix}"] = weights["presence"] * presence[layer]
     return terms
+
+
+def _check_joint_weights(label_weights: torch.Tensor) -> None:
+    """They are also the targets of the presence loss, which knows nothing beyond present (1) and absent (0)."""
+    outside = ~((label_weights >= 0) & (label_weights <= 1))
+    if outside.any():
+        raise ValueError(
+            f"label_weights: expected values between 0 and 1, got {label_weights[outside][0].item():g}; visibility as "
+            "COCO counts it (0, 1, 2) becomes a weight by `visibility > 0`"
+        )
 
 
 __all__ = ["DEFAULT_LOSS_WEIGHTS", "pose_loss", "presence_weights"]

@@ -13,7 +13,7 @@ from transformers.utils.output_capturing import capture_outputs
 from .configuration_hulk import HulkConfig
 from .decoder_hulk import HulkDecoder
 from .encoder_hulk import HulkEncoder, HulkNeck
-from .pretrained_hulk import HulkPreTrainedModel
+from .pretrained_hulk import HulkPreTrainedModel, check_call_options
 from .tasks_hulk import HulkTask
 from .tokenizers_hulk import HulkImageTokenizer
 
@@ -26,10 +26,14 @@ class HulkModelOutput(ModelOutput):
         last_hidden_state: Query states of the last decoder layer, shape (B, Q, d).
         auxiliary_hidden_states: Query states of the earlier decoder layers, each (B, Q, d); only when asked for.
         encoder_last_hidden_state: Memory, shape (B, P, C); can be kept and decoded again for another task.
-        hidden_states: Encoder: input of the first layer and output of every layer, each (B, P, C).
-        attentions: Encoder attention weights (eager attention only), each (B, heads, P, P).
-        decoder_hidden_states: Output of every decoder layer: (B, P + Q, d), the last one (B, Q, d).
-        decoder_attentions: Decoder attention weights (eager attention only).
+        hidden_states: Encoder: input of the first layer and output of every layer, each (B, P, C); only with
+            `output_hidden_states=True`.
+        attentions: Encoder attention weights, each (B, heads, P, P); only with `output_attentions=True` (eager
+            attention only).
+        decoder_hidden_states: Output of every decoder layer: (B, P + Q, d), the last one (B, Q, d); only with
+            `output_decoder_hidden_states=True`.
+        decoder_attentions: Decoder attention weights, each (B, heads, rows that attend, P + Q); only with
+            `output_decoder_attentions=True` (eager attention only).
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -117,10 +121,13 @@ class HulkModel(HulkPreTrainedModel):
             pixel_values: Shape (B, 3, H, W), normalised RGB; H and W are multiples of the patch size.
             task: Task or family name; None means the default.
             auxiliary: Also return the query states of the earlier decoder layers.
+            kwargs: Options of transformers; those that say what to return are named in `HulkModelOutput`.
 
         Raises:
             ValueError: Unknown task, or a picture of the wrong shape.
+            TypeError: Unknown keyword argument.
         """
+        check_call_options(kwargs)
         resolved = self.resolve_task(task)
         grid = self.tokenizers["image"].grid(pixel_values)
         memory = self.encode(pixel_values, **kwargs)

@@ -11,7 +11,7 @@ from .configuration_hulk import HulkConfig
 from .heads_hulk import HulkDenseHead
 from .loss_pose_hulk import pose_loss
 from .modeling_hulk import HulkModel
-from .pretrained_hulk import HulkPreTrainedModel
+from .pretrained_hulk import HulkPreTrainedModel, check_call_options
 
 
 @dataclass
@@ -24,10 +24,14 @@ class HulkPoseEstimatorOutput(ModelOutput):
         heatmaps: Shape (B, K, H/4, W/4), real values; the peak of a map is the place of its joint.
         presence_logits: Shape (B, K): whether each joint can be seen at all.
         encoder_last_hidden_state: Memory, shape (B, P, C).
-        hidden_states: Encoder: input of the first layer and output of every layer, each (B, P, C).
-        attentions: Encoder attention weights (eager attention only), each (B, heads, P, P).
-        decoder_hidden_states: Output of every decoder layer.
-        decoder_attentions: Decoder attention weights (eager attention only).
+        hidden_states: Encoder: input of the first layer and output of every layer, each (B, P, C); only with
+            `output_hidden_states=True`.
+        attentions: Encoder attention weights, each (B, heads, P, P); only with `output_attentions=True` (eager
+            attention only).
+        decoder_hidden_states: Output of every decoder layer: (B, P + Q, d), the last one (B, Q, d); only with
+            `output_decoder_hidden_states=True`.
+        decoder_attentions: Decoder attention weights, each (B, heads, rows that attend, P + Q); only with
+            `output_decoder_attentions=True` (eager attention only).
     """
 
     loss: torch.FloatTensor | None = None
@@ -83,15 +87,18 @@ class HulkForPoseEstimation(HulkPreTrainedModel):
         """Estimate joints.
 
         Args:
-            pixel_values: Shape (B, 3, H, W), one person per crop, normalised RGB.
+            pixel_values: Shape (B, 3, H, W), one person per crop, normalised RGB. No person at all (B = 0) is fine.
             labels: Target heat maps, shape (B, K, H/4, W/4). With them the loss is computed, with a term for every
                 decoder layer.
             label_weights: Shape (B, K), 1 where a joint has a target; or a weight per pixel, shaped as `labels`.
             task: Name of a pose task of this checkpoint; None means the default.
+            kwargs: Options of transformers; those that say what to return are named in `HulkPoseEstimatorOutput`.
 
         Raises:
-            ValueError: Unknown task, or inputs of the wrong shape.
+            ValueError: Unknown task, or inputs of the wrong shape, dtype or range.
+            TypeError: Unknown keyword argument.
         """
+        check_call_options(kwargs)
         resolved = self.hulk.resolve_task(task, family="pose")
         grid = self.hulk.tokenizers["image"].grid(pixel_values)
         outputs = self.hulk(pixel_values, task=resolved.name, auxiliary=labels is not None, **kwargs)

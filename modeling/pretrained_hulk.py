@@ -2,15 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """HulkPreTrainedModel: what the trunk, its parts and every task class share."""
 
+from collections.abc import Iterable
+
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
+from transformers.utils.generic import TransformersKwargs
 
 from .configuration_hulk import HulkConfig
 from .heads_hulk import HulkLabelFeatures
 from .positions_hulk import HulkGridPositions
+
+# What may come along with the arguments of a model: options of transformers (with what its Trainer adds), and ours.
+_CALL_OPTIONS = frozenset(TransformersKwargs.__annotations__) | {
+    "output_decoder_attentions",
+    "output_decoder_hidden_states",
+    "return_dict",
+    "use_cache",
+}
+
+
+def check_call_options(options: Iterable[str]) -> None:
+    """Refuse keyword arguments that nothing would read, such as a misspelt `labels`.
+
+    Raises:
+        TypeError: A name is no option of transformers.
+    """
+    unknown = [name for name in options if name not in _CALL_OPTIONS]
+    if unknown:
+        raise TypeError(f"forward: unexpected keyword arguments {unknown}, known options are {sorted(_CALL_OPTIONS)}")
 
 
 class HulkPreTrainedModel(PreTrainedModel):
@@ -54,4 +76,4 @@ class HulkPreTrainedModel(PreTrainedModel):
                 init.normal_(features)
 
 
-__all__ = ["HulkPreTrainedModel"]
+__all__ = ["HulkPreTrainedModel", "check_call_options"]

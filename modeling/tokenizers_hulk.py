@@ -37,8 +37,14 @@ class HulkImageTokenizer(nn.Module):
         """The (rows, columns) of patches of a batch of pictures (B, 3, H, W).
 
         Raises:
-            ValueError: The shape is not (B, channels, H, W), or a side is no multiple of the patch size.
+            ValueError: The shape is not (B, channels, H, W), a side is no multiple of the patch size, or the values
+                are whole numbers, which normalised pictures never are.
         """
+        if not pixel_values.is_floating_point():
+            raise ValueError(
+                f"pixel_values: expected normalised pictures of a floating dtype, got {pixel_values.dtype}; the image "
+                "processor scales and normalises pictures"
+            )
         channels = self.projection.in_channels
         if pixel_values.ndim != 4 or pixel_values.shape[1] != channels:
             raise ValueError(

@@ -425,6 +425,13 @@ def test_the_loss_has_a_term_for_every_decoder_layer(model, pixels, targets):
         ({"pixel_values": torch.zeros(1, 1, 64, 48)}, r"expected shape \(batch, 3, height, width\), got \(1, 1, 64"),
         ({"pixel_values": torch.zeros(3, 64, 48)}, "expected shape"),
         ({"pixel_values": torch.zeros(1, 3, 0, 48)}, "multiples of the patch size"),
+        (
+            {"pixel_values": torch.zeros(1, 3, 64, 48, dtype=torch.uint8)},
+            "pixel_values: .*torch.uint8; the image proc",
+        ),
+        ({"labels": torch.zeros(2, 3, 16, 12), "label_weights": torch.full((2, 3), 2.0)}, "between 0 and 1, got 2"),
+        ({"labels": torch.zeros(2, 3, 16, 12), "label_weights": torch.full((2, 3), torch.nan)}, "got nan"),
+        ({"pixel_values": torch.zeros(0, 3, 64, 48), "labels": torch.zeros(0, 3, 16, 12)}, "labels: .* empty batch"),
         ({"labels": torch.zeros(2, 2, 16, 12)}, r"labels: expected heat maps of shape \(2, 3"),
         ({"labels": torch.zeros(2, 3, 16)}, "labels"),
         ({"labels": torch.zeros(2, 3, 16, 12), "label_weights": torch.zeros(2, 2)}, "label_weights: expected shape"),
@@ -433,6 +440,36 @@ def test_the_loss_has_a_term_for_every_decoder_layer(model, pixels, targets):
 def test_bad_inputs_are_named(model, pixels, arguments, message):
     with pytest.raises(ValueError, match=message):
         model(**{"pixel_values": pixels, **arguments})
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("task", ["pose-small", "pose-diagonal"])
+def test_no_persons_give_no_maps(implementation, task):
+    model = build()
+    model.set_attn_implementation(implementation)
+    outputs = model(torch.zeros(0, 3, 64, 48), task=task)
+    joints = model.config.task(task).num_labels
+    assert outputs.heatmaps.shape == (0, joints, 16, 12) and outputs.presence_logits.shape == (0, joints)
+
+
+def test_a_picture_without_boxes_goes_through_the_model(tiny_pose_model, tiny_pose_processor):
+    inputs = tiny_pose_processor(torch.zeros(3, 40, 30, dtype=torch.uint8), boxes=[], return_tensors="pt")
+    assert heatmaps(tiny_pose_model, inputs.pop("pixel_values"), **inputs).shape == (0, 17, 64, 48)
+
+
+def test_misspelt_arguments_are_refused_and_options_of_transformers_are_not(model, pixels, targets):
+    for called in (model, model.hulk):
+        with pytest.raises(TypeError, match=r"unexpected keyword arguments \['lables'\]"):
+            called(pixels, lables=targets["labels"])
+    outputs = model(pixels, **targets, num_items_in_batch=torch.tensor(2), output_attentions=False, return_dict=True)
+    assert outputs.loss is not None
+
+
+def test_the_width_of_the_upsamplers_is_that_of_the_decoder_unless_given(pixels):
+    assert build().dense_head.upsamplers["pose-small"].deconv1.out_channels == 32
+    wider = build(small_config(decoder={"upsampler_hidden_size": 40}))
+    assert wider.dense_head.upsamplers["pose-small"].deconv1.out_channels == 40
+    assert heatmaps(wider, pixels).shape == (2, 3, 16, 12)
 
 
 def test_a_grid_without_a_stored_table_is_named(pixels):
