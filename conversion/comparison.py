@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-5
+# The presence terms are weighted by 0.001: with the tolerance of activations they could be anything.
+LOSS_ABSOLUTE = 1e-5
 GRADIENT_RELATIVE, GRADIENT_FLOOR = 1e-3, 1e-6
 
 
@@ -92,6 +94,7 @@ __all__ = [
     "ABSOLUTE",
     "GRADIENT_FLOOR",
     "GRADIENT_RELATIVE",
+    "LOSS_ABSOLUTE",
     "RELATIVE",
     "Comparison",
     "Report",

@@ -3,9 +3,10 @@
 """The official key map as data: what every tensor of an official checkpoint is, and what it is called here.
 
 A rule names one tensor, or with `{i}` one tensor of every layer. Symbols in shapes: C and M are widths of the encoder
-and of its MLPs, d and F those of the decoder, K the number of labels, T the width of the label features, p the patch
-side, n the channels of a picture, P the tokens of a picture. They are read from the tensors themselves, and every
-tensor has to agree with all others, so that a file mixed from two model sizes is found.
+and of its MLPs, d and F those of the decoder, U the width inside the up-sampler, K the number of labels, T the width
+of the label features, p the patch side, n the channels of a picture, P the tokens of a picture. They are read from
+the tensors themselves, and every tensor has to agree with all others, so that a file mixed from two model sizes is
+found.
 """
 
 from __future__ import annotations
@@ -282,13 +283,15 @@ _DENSE = (
 )
 
 _UPSAMPLER, _OUR_UPSAMPLER = "proj_dense_labeling.upsample_network", "dense_head.upsamplers.{task}"
+# The width U equals d in all files known: recorded configurations say `upsample_hidden_dim` 24 where d is 32, and
+# their tensors have 32. It is read from the tensors all the same.
 _POSE_UPSAMPLER = (
-    KeyRule(f"{_UPSAMPLER}.0.weight", "live", (f"{_OUR_UPSAMPLER}.deconv1.weight",), ("K", "d", "2", "2")),
-    KeyRule(f"{_UPSAMPLER}.0.bias", "live", (f"{_OUR_UPSAMPLER}.deconv1.bias",), ("d",)),
-    *_norm(f"{_UPSAMPLER}.1", f"{_OUR_UPSAMPLER}.layernorm", "d"),
-    KeyRule(f"{_UPSAMPLER}.1.ln.weight", "duplicate", (f"{_OUR_UPSAMPLER}.layernorm.weight",), ("d",)),
-    KeyRule(f"{_UPSAMPLER}.1.ln.bias", "duplicate", (f"{_OUR_UPSAMPLER}.layernorm.bias",), ("d",)),
-    KeyRule(f"{_UPSAMPLER}.3.weight", "live", (f"{_OUR_UPSAMPLER}.deconv2.weight",), ("d", "K", "2", "2")),
+    KeyRule(f"{_UPSAMPLER}.0.weight", "live", (f"{_OUR_UPSAMPLER}.deconv1.weight",), ("K", "U", "2", "2")),
+    KeyRule(f"{_UPSAMPLER}.0.bias", "live", (f"{_OUR_UPSAMPLER}.deconv1.bias",), ("U",)),
+    *_norm(f"{_UPSAMPLER}.1", f"{_OUR_UPSAMPLER}.layernorm", "U"),
+    KeyRule(f"{_UPSAMPLER}.1.ln.weight", "duplicate", (f"{_OUR_UPSAMPLER}.layernorm.weight",), ("U",)),
+    KeyRule(f"{_UPSAMPLER}.1.ln.bias", "duplicate", (f"{_OUR_UPSAMPLER}.layernorm.bias",), ("U",)),
+    KeyRule(f"{_UPSAMPLER}.3.weight", "live", (f"{_OUR_UPSAMPLER}.deconv2.weight",), ("U", "K", "2", "2")),
     KeyRule(f"{_UPSAMPLER}.3.bias", "live", (f"{_OUR_UPSAMPLER}.deconv2.bias",), ("K",)),
 )
 

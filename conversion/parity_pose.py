@@ -27,15 +27,20 @@ _ATTENTION = {
 }
 
 _DECODER_CONFIG = "config.decoder.kwargs.transformer_predictor_cfg"
-_LOSS_CONFIG = "config.label_proj.kwargs.loss_cfg.kwargs.cfg"
+LOSS_CONFIG = "config.label_proj.kwargs.loss_cfg.kwargs.cfg"
 
-# What the network has no other form of. Recordings that lack a field used the value the release has.
+_HEAD_CONFIG = "config.label_proj.kwargs"
+
+# What the network has no other form of, and why. Recordings that lack a field used the value the release has.
 _FIXED = {
-    f"{_DECODER_CONFIG}.pre_norm": False,
-    f"{_DECODER_CONFIG}.adding_per_layer_pe": True,
-    f"{_DECODER_CONFIG}.use_adapt_pos2d": True,
-    "config.backbone.kwargs.vis_patch_token_ratio": 1,
-    "config.backbone.kwargs.vis_label_token_ratio": 0,
+    f"{_DECODER_CONFIG}.pre_norm": (False, "the decoder normalises after each residual"),
+    f"{_DECODER_CONFIG}.adding_per_layer_pe": (True, "positions are added in every decoder layer"),
+    f"{_DECODER_CONFIG}.use_adapt_pos2d": (True, "positions pass through an MLP"),
+    "config.backbone.kwargs.vis_patch_token_ratio": (1, "the encoder sees all image tokens"),
+    "config.backbone.kwargs.vis_label_token_ratio": (0, "label tokens never enter the encoder"),
+    f"{_HEAD_CONFIG}.cls_loss_branch": (True, "the head always gives presence, and its loss"),
+    f"{_HEAD_CONFIG}.post_mul_norm": (True, "the head normalises over labels"),
+    f"{_HEAD_CONFIG}.replace_post_mul_norm": (False, "the head has no scale and offset in place of its norm"),
 }
 
 _LEFT_OUT = {
@@ -71,10 +76,10 @@ def build_subject(recording: Recording) -> Subject:
         RecordingError: A field or tensor is missing, or the recorded configuration has no counterpart here.
         ValueError: The official weights cannot be converted.
     """
-    for path, expected in _FIXED.items():
+    for path, (expected, reason) in _FIXED.items():
         value = recording.field(path, expected)
         if value != expected:
-            raise RecordingError(f"not supported: {path} is {value!r}, expected {expected!r}")
+            raise RecordingError(f"not supported: {path} is {value!r}, expected {expected!r}: {reason}")
     weights = {name: tensor.float() for name, tensor in recording.group("sd.").items()}
     task = _read_task(recording, weights)
     config, state_dict = convert_pose_state_dict(
@@ -112,9 +117,10 @@ def _read_task(recording: Recording, weights: Mapping[str, torch.Tensor]) -> Hul
     mask = recording.field(f"{_DECODER_CONFIG}.self_attn_mask_type", "full")
     if mask not in _ATTENTION:
         raise RecordingError(f"not supported: attention mask {mask!r}, expected one of {sorted(_ATTENTION)}")
-    size = recording.field("config.patch_adapter.kwargs.img_size")
+    size = recording.field("config.patch_adapter.kwargs.img_size", None) or recording.tensor("in.image").shape[-2:]
     pairs = recording.tensors.get("in.flip_pairs")
-    loss = recording.field(_LOSS_CONFIG, {})
+    # An eval-mode recording needs none of these; `check_loss` asks for all of them.
+    loss = recording.field(LOSS_CONFIG, {})
     return replace(
         known,
         image_size=(size, size) if isinstance(size, int) else tuple(size),
@@ -226,4 +232,4 @@ def check_forward(recording: Recording) -> Report:
     return report
 
 
-__all__ = ["Subject", "build_subject", "check_forward", "normalise", "run_stages"]
+__all__ = ["LOSS_CONFIG", "Subject", "build_subject", "check_forward", "normalise", "run_stages"]

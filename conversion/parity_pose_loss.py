@@ -8,9 +8,9 @@ import re
 
 import torch
 
-from hulk_hf.conversion.comparison import GRADIENT_FLOOR, GRADIENT_RELATIVE, Report
+from hulk_hf.conversion.comparison import GRADIENT_FLOOR, GRADIENT_RELATIVE, LOSS_ABSOLUTE, RELATIVE, Report
 from hulk_hf.conversion.keymap import POSE_KEYS, strip_wrappers
-from hulk_hf.conversion.parity_pose import Subject, build_subject
+from hulk_hf.conversion.parity_pose import LOSS_CONFIG, Subject, build_subject
 from hulk_hf.conversion.recordings import Recording, RecordingError
 
 _TERMS = {"loss_mask_pos": "heatmap", "loss_bce_pos": "presence"}
@@ -36,8 +36,12 @@ def check_loss(recording: Recording) -> Report:
     rate = recording.field("config.backbone.kwargs.drop_path_rate", 0.0)
     if rate:
         raise RecordingError(f"not supported: a loss recorded with drop_path_rate {rate}, expected 0")
+    for name in ("sample_weight", "class_weight", "mask_weight"):
+        if recording.field(f"{LOSS_CONFIG}.{name}") is None:
+            raise RecordingError(f"not supported: a loss recorded with {LOSS_CONFIG}.{name} null, expected numbers")
     subject.model.train()
-    report = Report(f"{subject.task.name}, loss and gradients")
+    tolerance = f"loss terms within {LOSS_ABSOLUTE:g} + {RELATIVE:g} |x|"
+    report = Report(f"{subject.task.name}, loss and gradients, {tolerance}")
     recorded = recording.group("out.")
     outputs = subject.model(
         subject.pixel_values,
@@ -84,12 +88,14 @@ def _compare_terms(recording: Recording, loss_dict: dict[str, torch.Tensor], rep
         else:
             terms.append(term)
             # A value stands in the tensors and in the JSON; both have to agree with ours.
-            report.add(name, loss_dict[term].expand(len(values)), torch.tensor(values))
+            ours = loss_dict[term].expand(len(values))
+            report.add(name, ours, torch.tensor(values), absolute=LOSS_ABSOLUTE)
     if not terms:
         raise RecordingError(f"{recording.path.name} holds no loss terms")
     # A recording with fewer terms than decoder layers trains on fewer.
     total = torch.stack([loss_dict[term] for term in terms]).sum()
-    report.add("total loss", total, recording.field("total_loss_sum_of_terms_with_loss_in_name"))
+    recorded_total = recording.field("total_loss_sum_of_terms_with_loss_in_name")
+    report.add("total loss", total, recorded_total, absolute=LOSS_ABSOLUTE)
     return total
 
 

@@ -100,6 +100,7 @@ def convert_pose_state_dict(
             "num_hidden_layers": sizes["decoder_layers"],
             "num_attention_heads": decoder_heads,
             "intermediate_size": sizes["F"],
+            "upsampler_hidden_size": None if sizes["U"] == sizes["d"] else sizes["U"],
         },
         tasks=[task],
         text_feature_size=sizes["T"],
@@ -121,6 +122,11 @@ def _resolve_task(task: str | HulkTask, image_size: tuple[int, int] | None) -> H
 
 def _check_sizes(sizes: Mapping[str, int], task: HulkTask) -> tuple[int, int]:
     """Check what the tensors cannot know of each other; returns the grid of patches."""
+    if sizes["p"] != 16:
+        raise ValueError(
+            f"official: the weights are for patches of {sizes['p']} pixels, expected 16; heat maps are a quarter of "
+            "the input for no other size"
+        )
     if sizes["K"] != task.num_labels:
         raise ValueError(
             f"task: {task.name!r} has {task.num_labels} labels, but the weights are for {sizes['K']}; give the task "

@@ -4,8 +4,9 @@
 
 A recording is a safetensors file with a JSON of the same name beside it; either may be named. What it holds is
 recognised by its tensors. One table per recording shows the largest difference of every stage, the tolerance of the
-element that comes closest to its limit, and whether all elements are within theirs. Exit code 0 if everything agrees,
-1 if anything does not or cannot be compared; the last line is a summary.
+element that comes closest to its limit, and whether all elements are within theirs; loss terms, of which some are
+tiny, are held to a tighter one, which the head of their table names. Exit code 0 if everything agrees, 1 if anything
+does not or cannot be compared; the last line is a summary.
 """
 
 from __future__ import annotations

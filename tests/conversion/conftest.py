@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
-
-from hulk_hf.modeling.positions_hulk import sincos_2d, stretched_sincos_2d
 
 PREDICTOR = "decoder_module.predictor"
 DENSE = "proj_dense_labeling"
@@ -46,6 +45,11 @@ class Sizes:
     flip_pairs: tuple[tuple[int, int], ...] = ((1, 2),)
     task: int = 8
     loss_layers: int = 9
+    upsampler: int | None = None
+    whole_size: bool = True
+    intermediate_output: bool = True
+    deep_supervision: bool = True
+    own_positions: bool = False
     mask_weight: float = 1.0
     class_weight: float = 0.001
 
@@ -55,9 +59,40 @@ class Sizes:
         return self.image_size[0] // 16, self.image_size[1] // 16
 
 
+def own_grid_table(dim: int, rows: int, columns: int) -> np.ndarray:
+    """Sin-cos of a grid, (rows * columns, dim) in float64: sin and cos of the column, then sin and cos of the row."""
+    frequencies = 10000.0 ** (-np.arange(dim // 4) / (dim / 4))
+    table = np.zeros((rows, columns, dim))
+    for y in range(rows):
+        for x in range(columns):
+            parts = [wave(place * frequencies) for place in (x, y) for wave in (np.sin, np.cos)]
+            table[y, x] = np.concatenate(parts)
+    return table.reshape(rows * columns, dim)
+
+
+def bicubic_matrix(old: int, new: int) -> np.ndarray:
+    """Weights (new, old) of bicubic resizing with a = -0.75, half-pixel centres and repeated borders."""
+    a, weights = -0.75, np.zeros((new, old))
+    for row in range(new):
+        place = (row + 0.5) * old / new - 0.5
+        for tap in range(int(np.floor(place)) - 1, int(np.floor(place)) + 3):
+            t = abs(place - tap)
+            near, far = (a + 2) * t**3 - (a + 3) * t**2 + 1, a * (t**3 - 5 * t**2 + 8 * t - 4)
+            weights[row, min(max(tap, 0), old - 1)] += near if t <= 1 else far
+    return weights
+
+
+def stretched_table(dim: int, rows: int, columns: int) -> np.ndarray:
+    """The table of a 14x14 grid resized bicubically, (rows * columns, dim) in float64."""
+    table = own_grid_table(dim, 14, 14).reshape(14, 14, dim)
+    resized = np.einsum("yi,xj,ijc->yxc", bicubic_matrix(14, rows), bicubic_matrix(14, columns), table)
+    return resized.reshape(rows * columns, dim)
+
+
 def official_shapes(s: Sizes) -> dict[str, tuple[int, ...]]:
     """Names and shapes of an official pose checkpoint, without wrapper prefix."""
     c, d, k, tokens = s.width, s.decoder_width, s.joints, s.grid[0] * s.grid[1]
+    u = s.upsampler or d
 
     def linear(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
         return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
@@ -110,10 +145,10 @@ def official_shapes(s: Sizes) -> dict[str, tuple[int, ...]]:
         f"{DENSE}.class_proj.weight": (d, s.text),
         f"{DENSE}.patch_proj.weight": (d, d),
         **norm(f"{DENSE}.post_mul_norm", k),
-        f"{DENSE}.upsample_network.0.weight": (k, d, 2, 2),
-        f"{DENSE}.upsample_network.0.bias": (d,),
-        **norm(f"{DENSE}.upsample_network.1", d),
-        f"{DENSE}.upsample_network.3.weight": (d, k, 2, 2),
+        f"{DENSE}.upsample_network.0.weight": (k, u, 2, 2),
+        f"{DENSE}.upsample_network.0.bias": (u,),
+        **norm(f"{DENSE}.upsample_network.1", u),
+        f"{DENSE}.upsample_network.3.weight": (u, k, 2, 2),
         f"{DENSE}.upsample_network.3.bias": (k,),
     }
     return shapes
@@ -127,9 +162,11 @@ def official_weights(s: Sizes, seed: int = 0) -> dict[str, torch.Tensor]:
         weights[name] = torch.randn(shape, generator=generator) * 0.2
         if "norm" in name and name.endswith("weight"):
             weights[name] += 1
-    weights["adapter_rgb.pos_embed"] = sincos_2d(s.width, *s.grid)[None]
+    if not s.own_positions:
+        weights["adapter_rgb.pos_embed"] = torch.tensor(own_grid_table(s.width, *s.grid)[None], dtype=torch.float32)
     for name in ("query_embed_patch", "query_embed_label"):
-        weights[f"{PREDICTOR}.{name}"] = stretched_sincos_2d(s.decoder_width, *s.grid)[None]
+        table = stretched_table(s.decoder_width, *s.grid)[None]
+        weights[f"{PREDICTOR}.{name}"] = torch.tensor(table, dtype=torch.float32)
     for part in ("weight", "bias"):
         original = f"{DENSE}.upsample_network.1.{part}"
         weights[f"{DENSE}.upsample_network.1.ln.{part}"] = weights[original].clone()
@@ -189,6 +226,7 @@ def official_forward(w: dict[str, torch.Tensor], images: torch.Tensor, s: Sizes)
         x = norm(x + linear(mixed, f"{attention}.self_attn.out_proj"), f"{attention}.norm", 1e-5)
         x = norm(x + linear(linear(x, f"{ffn}.linear1").relu(), f"{ffn}.linear2"), f"{ffn}.norm", 1e-5)
         states.append(norm(x, f"{PREDICTOR}.decoder_norm", 1e-5)[:, tokens:])
+    states = states if s.intermediate_output else states[-1:]
     out["decoder_label"] = states[-1]
     out |= {f"decoder_label_aux{j}": state for j, state in enumerate(states[:-1])}
 
@@ -208,11 +246,16 @@ def official_forward(w: dict[str, torch.Tensor], images: torch.Tensor, s: Sizes)
 
 
 def _losses(out: dict, label: torch.Tensor, weight: torch.Tensor, s: Sizes, ratios: list[float]) -> dict:
-    """Official loss terms; a criterion configured for fewer layers drops the terms of the later ones."""
+    """Official loss terms.
+
+    A criterion configured for fewer layers drops the terms of the later ones, one without deep supervision those of
+    all but the last.
+    """
     u, r = weight[..., 0], torch.tensor(ratios)
     balance = torch.exp(u * (1 - r) + (1 - u) * r)
     terms = {}
-    for j in [None, *range(min(s.decoder_layers, s.loss_layers) - 1)]:
+    supervised = min(s.decoder_layers, s.loss_layers) if s.deep_supervision and s.intermediate_output else 1
+    for j in [None, *range(supervised - 1)]:
         suffix = "" if j is None else f"_{j}"
         error = ((out[f"heatmap{suffix}"] - label) ** 2 * weight[..., None]).mean()
         logits = out[f"presence{suffix}"]
@@ -229,13 +272,14 @@ def _info(s: Sizes, ratios: list[float]) -> dict:
         "dim_feedforward": s.decoder_mlp,
         "dec_layers": s.decoder_layers,
         "pre_norm": False,
+        "intermediate_output": s.intermediate_output,
         "self_attn_mask_type": s.mask,
         "adding_per_layer_pe": True,
         "use_adapt_pos2d": True,
     }
     loss = {
         "num_classes": s.joints,
-        "deep_supervision": True,
+        "deep_supervision": s.deep_supervision,
         "class_weight": s.class_weight,
         "mask_weight": s.mask_weight,
         "dec_layers": s.loss_layers,
@@ -245,7 +289,7 @@ def _info(s: Sizes, ratios: list[float]) -> dict:
         "task": s.task,
         "config": {
             "backbone": {"kwargs": {"drop_path_rate": 0.0, "embed_dim": s.width, "num_heads": s.encoder_heads}},
-            "patch_adapter": {"kwargs": {"img_size": list(s.image_size)}},
+            "patch_adapter": {"kwargs": {"img_size": list(s.image_size) if s.whole_size else s.image_size[0]}},
             "decoder": {"kwargs": {"transformer_predictor_cfg": predictor}},
             "label_proj": {"kwargs": {"loss_cfg": {"kwargs": {"cfg": loss}}}},
         },
@@ -277,7 +321,7 @@ def record_forward(path: Path, s: Sizes, weights: dict[str, torch.Tensor] | None
     score = torch.linspace(0.5, 0.9, s.batch)
     area = (200 * scale).prod(1, keepdim=True)
     stages = ("adapter_patch", "backbone", "neck_patch", "decoder_label")
-    auxiliary = [f"decoder_label_aux{j}" for j in range(s.decoder_layers - 1)]
+    auxiliary = [name for name in out if name.startswith("decoder_label_aux")]
     tensors = {
         **{f"sd.{name}": tensor for name, tensor in weights.items()},
         "in.image": images,

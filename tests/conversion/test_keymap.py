@@ -27,8 +27,8 @@ def test_every_key_of_a_full_size_file_is_known_and_has_the_shape_it_should(offi
     task_id, shapes = official_shapes
     assert len(shapes) > 300
     assert POSE_KEYS.sizes(shapes) == {
-        "C": 768, "M": 3072, "d": 256, "F": 2048, "K": {8: 17, 9: 14}[task_id], "T": 768, "p": 16, "n": 3, "P": 192,
-        "encoder_layers": 12, "decoder_layers": 9,
+        "C": 768, "M": 3072, "d": 256, "F": 2048, "U": 256, "K": {8: 17, 9: 14}[task_id], "T": 768, "p": 16,
+        "n": 3, "P": 192, "encoder_layers": 12, "decoder_layers": 9,
     }  # fmt: skip
 
 

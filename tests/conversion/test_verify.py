@@ -31,6 +31,12 @@ OTHER_SIZES = {
     "context sees only itself": {"mask": "patch_diag_label_row"},
     "other loss weights": {"mask_weight": 3.0, "class_weight": 0.5},
     "supervision of fewer layers": {"decoder_layers": 5, "loss_layers": 3},
+    "no auxiliary outputs": {"intermediate_output": False, "loss_layers": 1},
+    "no deep supervision": {"deep_supervision": False},
+    "size as one number": {"image_size": (80, 80), "whole_size": False},
+    "larger grid than the stretched table": {"image_size": (240, 256), "decoder_layers": 2, "batch": 1},
+    "stored position table, one picture": {"own_positions": True, "batch": 1},
+    "wider up-sampler": {"upsampler": 20},
 }
 
 
@@ -63,6 +69,28 @@ def test_recordings_of_the_official_code_agree(shared, name, capsys):
 def test_recordings_of_other_sizes_agree(recorder, tmp_path, kind, other, capsys):
     path = getattr(recorder, kind)(tmp_path / "other.safetensors", recorder.sizes(**other))
     assert main([str(path)]) == 0, capsys.readouterr().out
+
+
+def test_a_forward_needs_neither_an_input_size_nor_loss_weights(recorder, tmp_path, capsys):
+    path = recorder.forward(tmp_path / "r.safetensors", recorder.sizes())
+
+    def forget(info):
+        del info["config"]["patch_adapter"]
+        del info["config"]["label_proj"]
+
+    assert main([str(altered(path, tmp_path, info=forget))]) == 0, capsys.readouterr().out
+
+
+def test_loss_terms_are_held_to_a_tighter_tolerance_that_the_table_names(recorder, tmp_path, capsys):
+    path = recorder.loss(tmp_path / "r.safetensors", recorder.sizes())
+
+    def change(tensors):
+        tensors["out.loss_bce_pos"] += 2e-5
+
+    copy = altered(path, tmp_path, tensors=change)
+    assert failed_stages(copy) == ["loss_bce_pos"]
+    assert main([str(copy)]) == 1
+    assert "loss terms within 1e-05 + 1e-05 |x|)" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_forward_compares_every_stage_of_the_network(recorder, tmp_path):
@@ -269,9 +297,11 @@ def _tensors(change):
         (_writes("task", 17), "official task 17 is not supported"),
         (_writes("task", "eight"), "official task 'eight' is not supported"),
         (_writes("task", None), "no field 'task'"),
-        (_writes("config.patch_adapter.kwargs.img_size", None), "img_size"),
         (_writes("config.decoder.kwargs.transformer_predictor_cfg.nheads", None), "nheads"),
         (_writes("config.decoder.kwargs.transformer_predictor_cfg.pre_norm", True), "pre_norm"),
+        (_writes("config.label_proj.kwargs.cls_loss_branch", False), "cls_loss_branch is False, expected True: the"),
+        (_writes("config.label_proj.kwargs.post_mul_norm", False), "post_mul_norm is False, expected True: the"),
+        (_writes("config.label_proj.kwargs.replace_post_mul_norm", True), "replace_post_mul_norm is True"),
         (_writes("config.decoder.kwargs.transformer_predictor_cfg.self_attn_mask_type", "odd"), "'odd'"),
         (_writes("config.patch_adapter.kwargs.img_size", [128, 48]), "image_size"),
         (_writes("config.backbone.kwargs.num_heads", 5), "encoder_heads"),
@@ -302,6 +332,9 @@ def test_bad_recordings_get_a_reason_and_exit_code_1(recorder, tmp_path, damage,
         (_writes("grad_norms", None), "grad_norms"),
         (_writes("grad_norms", {"surprise": 1.0}), "surprise"),
         (_writes("config.label_proj.kwargs.loss_cfg.kwargs.cfg.sample_weight", [0.5]), "presence_ratios"),
+        (_writes("config.label_proj.kwargs.loss_cfg.kwargs.cfg.sample_weight", None), "sample_weight'"),
+        (_writes("config.label_proj.kwargs.loss_cfg.kwargs.cfg.class_weight", None), "class_weight'"),
+        (_writes("config.label_proj.kwargs.loss_cfg.kwargs.cfg.mask_weight", None), "mask_weight'"),
         (_tensors(lambda t: t.pop("in.label")), "in.label"),
         (_tensors(lambda t: t.update({"in.label": torch.zeros(1, 1, 4, 4)})), "labels"),
     ],
