@@ -71,11 +71,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint, or delete an earlier run.")
     ] = True,
+    cache: Annotated[
+        Path, typer.Option(help="Folder of the rendered people; runs share it, what is missing is rendered.")
+    ] = Path("runs/data"),
 ) -> None:
     """Train a model from a recipe; a run that was killed goes on from its last checkpoint."""
     from hulk_hf.training.loop import train as run
 
-    typer.echo(run(recipe, output, resume=resume, overrides=overrides or []))
+    typer.echo(run(recipe, output, resume=resume, overrides=overrides or [], cache=cache))
 
 
 @app.command()

@@ -54,10 +54,12 @@ def test_version(capsys: pytest.CaptureFixture) -> None:
 
 def test_train_hands_everything_on(behind: Callable[..., list]) -> None:
     calls = behind("hulk_hf.training.loop", "train")
-    assert run("train", "a.yaml", "steps=3", "batch_size=4", "--output", "out", "--no-resume") == 0
-    assert calls == [(("a.yaml", Path("out")), {"resume": False, "overrides": ["steps=3", "batch_size=4"]})]
+    words = ("a.yaml", "steps=3", "batch_size=4", "--output", "out", "--no-resume", "--cache", "drawn")
+    assert run("train", *words) == 0
+    options = {"resume": False, "overrides": ["steps=3", "batch_size=4"], "cache": Path("drawn")}
+    assert calls == [(("a.yaml", Path("out")), options)]
     assert run("train", "tiny") == 0
-    assert calls[1] == (("tiny", None), {"resume": True, "overrides": []})
+    assert calls[1] == (("tiny", None), {"resume": True, "overrides": [], "cache": Path("runs/data")})
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,23 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
 _PATTERN = re.compile(r"step-(\d+)$")
+# What a run may change on its way, since no weight depends on it.
+_FREE_KEYS = {
+    "description",
+    "log_every",
+    "evaluate_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "data.workers",
+    "data.validation_samples",
+}
 
 
 def find_checkpoints(folder: Path) -> list[tuple[int, Path]]:
@@ -21,7 +33,7 @@ def find_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: dict, keep: int) -> None:
+def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: dict, keep: int, log: dict) -> None:
     """Write the state of a run after `step` steps: into a temporary folder first, then renamed.
 
     Args:
@@ -30,6 +42,7 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: d
         step: Finished steps.
         recipe: The recipe, stored to be compared on resuming.
         keep: How many checkpoints to keep.
+        log: State of the log.
     """
     temporary, final = folder / f".step-{step:06d}.partial", folder / f"step-{step:06d}"
     if accelerator.is_main_process and temporary.exists():
@@ -38,36 +51,48 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: d
     accelerator.save_state(str(temporary))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        (temporary / "run.json").write_text(json.dumps({"step": step, "recipe": recipe}), encoding="utf-8")
+        run = {"step": step, "recipe": recipe, "log": log}
+        (temporary / "run.json").write_text(json.dumps(run), encoding="utf-8")
         os.replace(temporary, final)
         for _, old in find_checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
     accelerator.wait_for_everyone()
 
 
-def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> int:
+def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> tuple[int, dict[str, Any]]:
     """Load the newest checkpoint of a run, if there is one.
 
     Returns:
-        The number of finished steps, 0 without a checkpoint.
+        The number of finished steps and the state of the log; 0 and an empty state without a checkpoint.
 
     Raises:
-        ValueError: The checkpoint was written with another recipe.
+        ValueError: The checkpoint was written with a recipe that leads to other weights.
     """
     found = find_checkpoints(folder)
     if not found:
-        return 0
+        return 0, {}
     step, newest = found[-1]
-    stored = json.loads((newest / "run.json").read_text(encoding="utf-8"))["recipe"]
-    given = json.loads(json.dumps(recipe))
+    run = json.loads((newest / "run.json").read_text(encoding="utf-8"))
+    stored, given = _decisive(run["recipe"]), _decisive(json.loads(json.dumps(recipe)))
     changed = sorted(key for key in set(stored) | set(given) if stored.get(key) != given.get(key))
-    if set(changed) - {"description"}:  # what is written for people may be reworded
+    if changed:
         raise ValueError(
             f"output: {folder.parent} holds a run with another recipe (different: {changed}); "
             "use another folder, or start over with --no-resume"
         )
     accelerator.load_state(str(newest))
-    return step
+    return step, run.get("log", {})
+
+
+def _decisive(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a recipe that decide the weights, by dotted key."""
+    values: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            values |= _decisive(value, f"{prefix}{key}.")
+        elif prefix + key not in _FREE_KEYS:
+            values[prefix + key] = value
+    return values
 
 
 __all__ = ["find_checkpoints", "load_checkpoint", "save_checkpoint"]
