@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: Accelerate around a recipe.
 
-A run is a folder: `recipe.json`, `log.jsonl` (one line per log entry or evaluation), `checkpoints/` and, at the end,
-`model/`. Started again, it continues from its last checkpoint and ends with the same weights, bit by bit, as a run
-that was never interrupted.
+A run is a folder: `recipe.json`, `machine.json`, `log.jsonl` (one line per log entry or evaluation), `checkpoints/`
+and, at the end, `model/`. Started again, it continues from its last checkpoint and ends with the same weights, bit by
+bit, as a run that was never interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import dataclasses
 import json
 import math
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from hulk_hf.training.data import PoseBatches
 from hulk_hf.training.evaluation import pose_figures, predict_poses
 from hulk_hf.training.initialization import initialize_from_scratch, whiten_patches
 from hulk_hf.training.label_features import load_label_features
+from hulk_hf.training.log import RunLog, describe_machine
 from hulk_hf.training.objective import PoseTraining
 from hulk_hf.training.recipe import Recipe, load_recipe
 
@@ -45,6 +45,7 @@ def train(
     resume: bool = True,
     overrides: Sequence[str] = (),
     progress: bool = True,
+    cache: str | Path = "runs/data",
 ) -> Path:
     """Train a model from a recipe.
 
@@ -54,27 +55,34 @@ def train(
         resume: Continue from the newest checkpoint in `output`; otherwise an earlier run there is deleted.
         overrides: `key=value` changes to the recipe.
         progress: Show a bar.
+        cache: Folder of the rendered people, which all runs share wherever they are; what is missing is rendered.
 
     Returns:
         The folder of the finished model, with its processor.
 
     Raises:
-        ValueError: The recipe does not fit, or `output` holds a run of another recipe.
+        ValueError: The recipe does not fit, `output` holds a run of another recipe, or it is to be started over and
+            holds something that is no run.
         FloatingPointError: The loss is no longer a number.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Path(output or Path("runs") / recipe.name)
-    accelerator = Accelerator()
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    if not resume and folder.exists():
+        check_is_run(folder)  # in every process, before any of them deletes something
+        accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if not resume and folder.exists():
             shutil.rmtree(folder)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2), encoding="utf-8")
     accelerator.wait_for_everyone()
 
     set_seed(recipe.seed)
     model = build_model(recipe)
+    if accelerator.device.type == "cpu":
+        # For the few tokens of a crop the fused kernel's backward pass costs a CPU more than all matrix products.
+        model.set_attn_implementation("eager")
     task = model.hulk.resolve_task(family="pose")
     parts: nn.Module = PoseTraining(model, recipe.objective)
     optimizer = torch.optim.AdamW(parameter_groups(parts, recipe), lr=recipe.optimizer.learning_rate)
@@ -83,15 +91,23 @@ def train(
     accelerator.register_for_checkpointing(scheduler)
 
     with accelerator.main_process_first():
-        train_arrays, validation_arrays = load_arrays(recipe, folder.parent, progress)
-    first = load_checkpoint(accelerator, folder / "checkpoints", recipe.to_dict())
+        train_arrays, validation_arrays = load_arrays(recipe, Path(cache), progress)
+    first, log_state = load_checkpoint(accelerator, folder / "checkpoints", recipe.to_dict())
+    if accelerator.is_main_process:  # not before the checkpoint was found to be of this recipe
+        machine = {**describe_machine(), "processes": accelerator.num_processes, "device": accelerator.device.type}
+        for name, content in (("recipe", recipe.to_dict()), ("machine", machine)):
+            (folder / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
     if first == 0 and recipe.model.start_from is None:
         whiten_patches(model, first_crops(train_arrays, task, recipe))
     batches = PoseBatches(train_arrays, task, recipe, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(batches, batch_size=None, sampler=range(first, recipe.total_steps), num_workers=0)
-    log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process)
+    log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process, log_state)
     bar = tqdm(total=recipe.total_steps, initial=first, disable=not (progress and accelerator.is_main_process))
-    for step, batch in enumerate(loader, start=first):
+    random_state = torch.get_rng_state()
+    steps = iter(loader)  # draws a number, which a run that is resumed has drawn already
+    if first > 0:
+        torch.set_rng_state(random_state)
+    for step, batch in enumerate(steps, start=first):
         parts.train()
         terms = parts(**{name: value.to(accelerator.device) for name, value in batch.items()})
         accelerator.backward(terms["loss"])
@@ -115,13 +131,25 @@ def train(
                 bar.write(f"step {done}: validation OKS {figures['OKS']:.3f} AP {figures['AP']:.3f}")
             accelerator.wait_for_everyone()
         if done % recipe.checkpoint_every == 0 or done == recipe.total_steps:
-            save_checkpoint(accelerator, folder / "checkpoints", done, recipe.to_dict(), recipe.keep_checkpoints)
+            keep, state = recipe.keep_checkpoints, log.state()
+            save_checkpoint(accelerator, folder / "checkpoints", done, recipe.to_dict(), keep, state)
     bar.close()
     if accelerator.is_main_process:
         save_model(model, folder / "model")
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder / "model"
+
+
+def check_is_run(folder: Path) -> None:
+    """Raises ValueError unless a folder is a run, or empty: nothing else is deleted to start over."""
+    if not folder.is_dir():
+        raise ValueError(f"output: {folder} is no folder")
+    if any(folder.iterdir()) and not ((folder / "recipe.json").is_file() or (folder / "checkpoints").is_dir()):
+        raise ValueError(
+            f"output: {folder} holds something, but no run (recipe.json, checkpoints/), so it is not deleted; "
+            "use another folder"
+        )
 
 
 def build_model(recipe: Recipe) -> HulkForPoseEstimation:
@@ -166,7 +194,7 @@ def load_arrays(
 
     data = recipe.data
     train_arrays, validation_arrays = (
-        vars(render_arrays(split, count, data.seed, data.workers, cache / "data", progress=progress))
+        vars(render_arrays(split, count, data.seed, data.workers, cache, progress=progress))
         for split, count in (("train", data.samples), ("validation", data.validation_samples))
     )
     return train_arrays, validation_arrays
@@ -195,48 +223,9 @@ def save_model(model: HulkForPoseEstimation, folder: Path) -> None:
     HulkPoseImageProcessor.from_task(model.hulk.resolve_task(family="pose")).save_pretrained(folder)
 
 
-class RunLog:
-    """Lines of JSON; on resuming, lines of steps that will be done again are dropped."""
-
-    def __init__(self, path: Path, first: int, enabled: bool):
-        self.path = path
-        self.enabled = enabled
-        self.pending: list[dict[str, float]] = []
-        self.clock = time.perf_counter()
-        if enabled:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= first]
-            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-    def add(self, terms: dict[str, float]) -> None:
-        """Remember the terms of one step."""
-        self.pending.append(terms)
-
-    def flush(self, step: int, learning_rate: float) -> dict[str, Any]:
-        """Write the mean of the remembered terms and return it."""
-        entry: dict[str, Any] = {
-            name: sum(terms[name] for terms in self.pending) / len(self.pending) for name in self.pending[0]
-        }
-        now = time.perf_counter()
-        entry |= {
-            "step": step,
-            "learning_rate": learning_rate,
-            "steps_per_second": len(self.pending) / (now - self.clock),
-        }
-        self.clock, self.pending = now, []
-        self.write(entry)
-        return entry
-
-    def write(self, entry: dict[str, Any]) -> None:
-        """Append one line."""
-        if self.enabled:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-
-
 __all__ = [
-    "RunLog",
     "build_model",
+    "check_is_run",
     "evaluate",
     "first_crops",
     "load_arrays",
