@@ -145,10 +145,10 @@ def run_stages(subject: Subject, pixel_values: torch.Tensor) -> dict[str, torch.
     """
     model, task = subject.model, subject.task
     trunk = model.hulk
-    tokens = trunk.tokenizers["image"](pixel_values)
+    inputs = trunk.prepare(task, pixel_values)
+    tokens = trunk.tokenize(inputs)
     memory = trunk.encoder(tokens)
-    grid = trunk.tokenizers["image"].grid(pixel_values)
-    states, auxiliary = trunk.decode(memory, task, grid, auxiliary=True)
+    states, auxiliary = trunk.decode(memory, task, inputs, auxiliary=True)
     outputs = model(pixel_values, task=task.name)
     return {
         "adapter_patch": tokens,

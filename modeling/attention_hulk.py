@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
@@ -27,7 +28,7 @@ def eager_attention_forward(
         query: Shape (B, heads, Q, head_dim).
         key: Shape (B, heads, N, head_dim).
         value: Shape (B, heads, N, head_dim).
-        attention_mask: Added to the scores, broadcastable to (B, heads, Q, N), or None.
+        attention_mask: What may be attended to (True), broadcastable to (B, heads, Q, N), or None: everything.
         scaling: Factor on the scores.
         dropout: Dropout on the weights.
 
@@ -36,17 +37,23 @@ def eager_attention_forward(
     """
     scores = query @ key.transpose(-1, -2) * scaling
     if attention_mask is not None:
-        scores = scores + attention_mask
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = F.dropout(scores.softmax(dim=-1), p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
 class HulkAttention(nn.Module):
-    """Multi-head attention with separate projections (so that adapters can choose among them)."""
+    """Multi-head attention with separate projections (so that adapters can choose among them).
 
-    def __init__(self, config):
+    Args:
+        config: Gives width, heads and the implementation.
+        layer_index: Place of the keys and values in a cache.
+    """
+
+    def __init__(self, config, layer_index: int = 0):
         super().__init__()
         self.config = config
+        self.layer_index = layer_index
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
@@ -61,6 +68,8 @@ class HulkAttention(nn.Module):
         keys: torch.Tensor,
         values: torch.Tensor,
         num_diagonal: int = 0,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend.
@@ -71,6 +80,8 @@ class HulkAttention(nn.Module):
             values: Shape (B, N, C).
             num_diagonal: The first `num_diagonal` tokens of `values` see only themselves. Softmax over one score is
                 1, so their result is their own value; it is put before the results of `queries`.
+            attention_mask: What `queries` may attend to (True), broadcastable to (B, heads, Q, N); None: everything.
+            past_key_values: Keys and values of earlier calls, put before those of this one and kept for later ones.
 
         Returns:
             Shape (B, num_diagonal + Q, C), and the weights (B, heads, Q, N) where the implementation gives them.
@@ -79,6 +90,9 @@ class HulkAttention(nn.Module):
         query = self.q_proj(queries).unflatten(-1, heads).transpose(1, 2)
         key = self.k_proj(keys).unflatten(-1, heads).transpose(1, 2)
         projected_values = self.v_proj(values)
+        value = projected_values.unflatten(-1, heads).transpose(1, 2)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_index)
         # An empty batch has nothing to compute, but the implementations of transformers cannot reshape it.
         implementation = self.config._attn_implementation if queries.shape[0] else "eager"
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
@@ -86,8 +100,8 @@ class HulkAttention(nn.Module):
             self,
             query,
             key,
-            projected_values.unflatten(-1, heads).transpose(1, 2),
-            None,
+            value,
+            attention_mask,
             scaling=self.scaling,
             dropout=0.0,
             is_causal=self.is_causal,

@@ -11,6 +11,11 @@ from .tasks_hulk import KNOWN_TASKS, HulkTask
 # input (what targets, decoding and processors rely on) for no other.
 _PATCH_SIZE = 16
 
+# Where the position tables of a grid may come from, see `HulkGridPositions`.
+_IMAGE_POSITIONS = ("stretched", "native", "stored")
+_SKELETON_POSITIONS = ("stretched", "joints", "stored")
+_DECODER_POSITIONS = ("stretched", "stored")
+
 
 @strict
 class HulkVisionConfig(PreTrainedConfig):
@@ -43,6 +48,7 @@ class HulkVisionConfig(PreTrainedConfig):
     drop_path_rate: float | int = 0.2
     layer_norm_eps: float = 1e-6
     image_positions: str = "stretched"
+    mask_padding: bool = False
     initializer_range: float = 0.02
 
     def validate_architecture(self):
@@ -53,12 +59,50 @@ class HulkVisionConfig(PreTrainedConfig):
                 f"patch_size must be {_PATCH_SIZE}, got {self.patch_size}: heat maps are four times finer than the "
                 "grid of patches, which is a quarter of the input for no other size"
             )
-        if self.image_positions not in ("stretched", "native", "stored"):
-            raise ValueError(
-                f"image_positions must be 'stretched', 'native' or 'stored', got {self.image_positions!r}"
-            )
+        _check_choice("image_positions", self.image_positions, _IMAGE_POSITIONS)
         if not 0 <= self.drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be in [0, 1), got {self.drop_path_rate}")
+
+
+@strict
+class HulkSkeletonConfig(PreTrainedConfig):
+    """The skeleton tokenizer: sequences of 2-D joints with scores (Paper, Sec. 3.2; spec 2.3).
+
+    Attributes:
+        num_joints: Joints of a skeleton, in COCO's order in the released weights.
+        num_frames: Frames of a sequence.
+        patch_size: (frames, joints) of one token. Joints left over at the end are not read.
+        joint_text: Add features of the names of the joints to the tokens, mixed over the joints of a patch.
+        positions: Where the position table comes from: `stretched` (a 14x14 sin-cos table resized, as in the released
+            weights), `joints` (sin-cos of the joint alone) or `stored` (kept in the checkpoint).
+        layer_norm_eps: Epsilon of the layer norm behind the projection.
+    """
+
+    model_type = "hulk_skeleton"
+    base_config_key = "skeleton_config"
+
+    num_joints: int = 17
+    num_frames: int = 175
+    patch_size: list[int] | tuple[int, ...] = (7, 2)
+    joint_text: bool = True
+    positions: str = "stretched"
+    layer_norm_eps: float = 1e-5
+
+    def validate_architecture(self):
+        """Check what the field types cannot say."""
+        _check_choice("positions", self.positions, _SKELETON_POSITIONS)
+        if len(self.patch_size) != 2 or min(self.patch_size) < 1:
+            raise ValueError(f"patch_size must be (frames, joints), got {self.patch_size!r}")
+        if min(self.grid) < 1:
+            raise ValueError(
+                f"num_frames and num_joints must hold at least one patch {tuple(self.patch_size)}, got "
+                f"{self.num_frames} and {self.num_joints}"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of tokens: patches of frames and patches of joints."""
+        return self.num_frames // self.patch_size[0], self.num_joints // self.patch_size[1]
 
 
 @strict
@@ -75,6 +119,9 @@ class HulkDecoderConfig(PreTrainedConfig):
             weights, where the query token of each family alone says what to produce.
         upsampler_hidden_size: Channels inside the up-samplers of the dense head; None means `hidden_size`, as in the
             released weights.
+        grid_positions: Where the position tables of context and of queries on a grid come from: `stretched` (as in
+            the released weights) or `stored` (kept in the checkpoint).
+        sequence_positions: Where the position tables of labels and words come from: `sincos` or `stored`.
         initializer_range: Standard deviation of new weights.
     """
 
@@ -88,11 +135,15 @@ class HulkDecoderConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-5
     modality_embedding: bool = False
     upsampler_hidden_size: int | None = None
+    grid_positions: str = "stretched"
+    sequence_positions: str = "sincos"
     initializer_range: float = 0.02
 
     def validate_architecture(self):
         """Check what the field types cannot say."""
         _check_sizes(self)
+        _check_choice("grid_positions", self.grid_positions, _DECODER_POSITIONS)
+        _check_choice("sequence_positions", self.sequence_positions, ("sincos", "stored"))
         if self.upsampler_hidden_size is not None and self.upsampler_hidden_size < 1:
             raise ValueError(f"upsampler_hidden_size must be at least 1 or None, got {self.upsampler_hidden_size}")
 
@@ -107,6 +158,11 @@ def _check_sizes(config: PreTrainedConfig, *others: str) -> None:
             f"hidden_size must be divisible by num_attention_heads and by 4, got {config.hidden_size} and "
             f"{config.num_attention_heads} heads"
         )
+
+
+def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{field} must be one of {list(choices)}, got {value!r}")
 
 
 # Released sizes, and one that trains on a laptop. The released ViT-L decoder width was never published: 256 is kept.
@@ -146,6 +202,7 @@ class HulkConfig(PreTrainedConfig):
 
     Attributes:
         vision_config: Image tokenizer and encoder.
+        skeleton_config: Skeleton tokenizer; matters only where a task reads skeletons.
         decoder_config: Shared decoder.
         tasks: The tasks of this checkpoint: a known task's name, a list of names or `HulkTask`, or
             `{name: fields of HulkTask}`. `id2label` and `label2id` follow from the default pose task.
@@ -160,9 +217,14 @@ class HulkConfig(PreTrainedConfig):
     """
 
     model_type = "hulk"
-    sub_configs_defaults = {"vision_config": HulkVisionConfig, "decoder_config": HulkDecoderConfig}
+    sub_configs_defaults = {
+        "vision_config": HulkVisionConfig,
+        "skeleton_config": HulkSkeletonConfig,
+        "decoder_config": HulkDecoderConfig,
+    }
 
     vision_config: dict | PreTrainedConfig | None = None
+    skeleton_config: dict | PreTrainedConfig | None = None
     decoder_config: dict | PreTrainedConfig | None = None
     tasks: dict | list | tuple | str | None = None
     default_tasks: dict | None = None
@@ -292,8 +354,9 @@ class HulkConfig(PreTrainedConfig):
                 raise ValueError(f"default_tasks: {name!r} is no {family!r} task among {sorted(self.tasks)}")
         patch_size = self.vision_config.patch_size
         for name in self.tasks:
-            height, width = self._named_task(name).image_size
-            if height % patch_size or width % patch_size:
+            task = self._named_task(name)
+            height, width = task.image_size
+            if task.input == "image" and (height % patch_size or width % patch_size):
                 raise ValueError(
                     f"task {name!r}: image_size must be multiples of the patch size {patch_size}, got {height}x{width}"
                 )
@@ -337,4 +400,4 @@ def _expand_tasks(tasks: dict | list | tuple | str) -> dict[str, dict]:
     return expanded
 
 
-__all__ = ["HulkConfig", "HulkDecoderConfig", "HulkVisionConfig"]
+__all__ = ["HulkConfig", "HulkDecoderConfig", "HulkSkeletonConfig", "HulkVisionConfig"]

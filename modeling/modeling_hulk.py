@@ -1,6 +1,6 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""HulkModel: tokenizer, shared encoder, neck and shared decoder, without a head."""
+"""HulkModel: tokenizers, shared encoder, neck and shared decoder, without a head."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,28 @@ from .decoder_hulk import HulkDecoder
 from .encoder_hulk import HulkEncoder, HulkNeck
 from .pretrained_hulk import HulkPreTrainedModel, check_call_options
 from .tasks_hulk import HulkTask
-from .tokenizers_hulk import HulkImageTokenizer
+from .tokenizers_hulk import HulkImageTokenizer, HulkSkeletonTokenizer
+
+
+@dataclass(frozen=True)
+class HulkInputs:
+    """Checked inputs of a task, and how they fill their grid of tokens.
+
+    Attributes:
+        values: Pictures (B, 3, H, W) or skeletons (B, 3, T, V).
+        modality: `image` or `skeleton`.
+        grid: (rows, columns) of tokens, P = rows * columns.
+        base: Grid whose position table is resized to `grid`; None: the table is that of `grid` itself.
+        valid: (rows, columns) that each picture fills, where pictures of different sizes are padded.
+        token_mask: Shape (B, P), False for tokens that are padding, where there are any.
+    """
+
+    values: torch.Tensor
+    modality: str
+    grid: tuple[int, int]
+    base: tuple[int, int] | None = None
+    valid: list[tuple[int, int]] | None = None
+    token_mask: torch.Tensor | None = None
 
 
 @dataclass
@@ -67,71 +88,171 @@ class HulkModel(HulkPreTrainedModel):
         if not tasks:
             raise ValueError(f"config.tasks: expected a task of family {families}, got {sorted(config.tasks)}")
         self.tasks: dict[str, HulkTask] = {task.name: task for task in tasks}
-        self.tokenizers = nn.ModuleDict(
-            {"image": HulkImageTokenizer(config.vision_config, [task.image_size for task in tasks])}
-        )
+        image_tasks = [task for task in tasks if task.input == "image"]
+        self.tokenizers = nn.ModuleDict()
+        if image_tasks:
+            sizes = [task.image_size for task in image_tasks]
+            self.tokenizers["image"] = HulkImageTokenizer(config.vision_config, sizes)
+        if len(image_tasks) < len(tasks):
+            width = config.vision_config.hidden_size
+            self.tokenizers["skeleton"] = HulkSkeletonTokenizer(config.skeleton_config, width)
         self.encoder = HulkEncoder(config.vision_config)
         self.neck = HulkNeck(config)
-        self.decoder = HulkDecoder(config.decoder_config, tasks, config.vision_config.patch_size)
+        self.decoder = HulkDecoder(
+            config.decoder_config,
+            tasks,
+            config.vision_config.patch_size,
+            config.skeleton_config.grid,
+            config.vision_config.mask_padding,
+        )
         self.post_init()
 
     def resolve_task(self, name: str | None = None, family: str | None = None) -> HulkTask:
         """Find a task by task name, family name, or as the default; errors are those of `HulkConfig.task`."""
         return self.tasks[self.config.task_name(name, family)]
 
-    def encode(self, pixel_values: torch.Tensor, **kwargs) -> torch.Tensor:
+    def prepare(
+        self,
+        task: HulkTask,
+        pixel_values: torch.Tensor | None = None,
+        skeletons: torch.Tensor | None = None,
+        pixel_mask: torch.Tensor | None = None,
+    ) -> HulkInputs:
+        """Check the inputs of a task and find out how they fill their grid of tokens.
+
+        Args:
+            task: What they are for.
+            pixel_values: Shape (B, 3, H, W), normalised RGB. For detection any size, for others whole patches.
+            skeletons: Shape (B, 3, T, V).
+            pixel_mask: Shape (B, H, W), 1 for pixels of the picture and 0 for padding at its bottom and right, for
+                detection in batches of different sizes.
+
+        Raises:
+            ValueError: The input of another modality, or of the wrong shape.
+        """
+        given = {"image": pixel_values, "skeleton": skeletons}
+        names = {"image": "pixel_values", "skeleton": "skeletons"}
+        for modality, tensor in given.items():
+            if (tensor is not None) != (modality == task.input):
+                raise ValueError(
+                    f"{names[modality]}: task {task.name!r} reads {names[task.input]} and nothing else, got "
+                    f"{[names[other] for other, value in given.items() if value is not None]}"
+                )
+        if task.input == "skeleton":
+            self.tokenizers["skeleton"].check(skeletons)
+            return HulkInputs(skeletons, task.input, self.config.skeleton_config.grid)
+        if task.queries != "anchor":
+            if pixel_mask is not None and not bool(pixel_mask.all()):
+                raise ValueError(f"pixel_mask: task {task.name!r} takes no padded pictures, expected None or all ones")
+            return HulkInputs(pixel_values, task.input, self.tokenizers["image"].grid(pixel_values))
+        return self._prepare_any_size(task, pixel_values, pixel_mask)
+
+    def _prepare_any_size(
+        self, task: HulkTask, pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None
+    ) -> HulkInputs:
+        """Pad to whole patches; a patch counts as part of the picture if its top left pixel does."""
+        side = self.config.vision_config.patch_size
+        valid = token_mask = None
+        if pixel_mask is not None:
+            if pixel_values.ndim != 4 or pixel_mask.shape != (pixel_values.shape[0], *pixel_values.shape[2:]):
+                raise ValueError(
+                    f"pixel_mask: expected the shape (batch, height, width) of pixel_values "
+                    f"{tuple(pixel_values.shape)}, got {tuple(pixel_mask.shape)}"
+                )
+            pixel_mask = pixel_mask.bool()
+            pixel_values = pixel_values.masked_fill(~pixel_mask[:, None], 0.0)
+            tokens = pixel_mask[:, ::side, ::side]
+            rows, columns = tokens[:, :, 0].sum(dim=1), tokens[:, 0].sum(dim=1)
+            valid = list(zip(rows.tolist(), columns.tolist(), strict=True))
+            token_mask = tokens.flatten(1)
+            if not all(min(size) for size in valid):
+                raise ValueError(
+                    "pixel_mask: expected the top left pixel of every picture, got one that is all padding"
+                )
+        if pixel_values.ndim == 4:
+            height, width = pixel_values.shape[-2:]
+            pixel_values = nn.functional.pad(pixel_values, (0, -width % side, 0, -height % side))
+        grid = self.tokenizers["image"].grid(pixel_values)
+        if valid is not None and all(size == grid for size in valid):
+            valid = token_mask = None
+        return HulkInputs(pixel_values, task.input, grid, self.decoder.places.base_grid(task), valid, token_mask)
+
+    def encode(self, inputs: HulkInputs, **kwargs) -> torch.Tensor:
         """Run tokenizer and encoder.
 
         Args:
-            pixel_values: Shape (B, 3, H, W), normalised RGB; H and W are multiples of the patch size.
+            inputs: From `prepare`.
 
         Returns:
-            Memory, shape (B, H/16 * W/16, C).
+            Memory, shape (B, P, C).
         """
-        return self.encoder(self.tokenizers["image"](pixel_values), **kwargs)
+        mask = None
+        if inputs.token_mask is not None and self.config.vision_config.mask_padding:
+            mask = inputs.token_mask[:, None, None]
+        return self.encoder(self.tokenize(inputs), attention_mask=mask, **kwargs)
+
+    def tokenize(self, inputs: HulkInputs) -> torch.Tensor:
+        """Run the tokenizer alone: tokens (B, P, C)."""
+        if inputs.modality == "skeleton":
+            return self.tokenizers["skeleton"](inputs.values)
+        return self.tokenizers["image"](inputs.values, inputs.base, inputs.valid)
 
     def decode(
-        self, memory: torch.Tensor, task: HulkTask, grid: tuple[int, int], auxiliary: bool = False, **kwargs
+        self, memory: torch.Tensor | None, task: HulkTask, inputs: HulkInputs, auxiliary: bool = False, **kwargs
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Run neck and decoder.
 
         Args:
-            memory: Shape (B, P, C), from `encode`.
+            memory: Shape (B, P, C), from `encode`; None when its keys and values are in `past_key_values`.
             task: What to decode.
-            grid: (rows, columns) of patches of the picture.
+            inputs: From `prepare`, of the inputs that `memory` is of.
             auxiliary: Also return the query states of the earlier layers.
+            kwargs: More arguments of `HulkDecoder`.
 
         Returns:
             Query states (B, Q, d), and those of the earlier layers.
         """
-        return self.decoder(self.neck(memory), task.family, grid, task.attention, auxiliary, **kwargs)
+        if inputs.token_mask is not None:
+            queries = self.decoder.places.num_queries(task, inputs.grid)
+            seen = nn.functional.pad(inputs.token_mask, (0, queries), value=True)
+            kwargs["attention_mask"] = seen[:, None, None]
+        context = None if memory is None else self.neck(memory)
+        return self.decoder(context, task, inputs.grid, valid=inputs.valid, auxiliary=auxiliary, **kwargs)
 
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
     def forward(
         self,
-        pixel_values: torch.Tensor,
+        pixel_values: torch.Tensor | None = None,
         task: str | None = None,
         auxiliary: bool = False,
+        skeletons: torch.Tensor | None = None,
+        pixel_mask: torch.Tensor | None = None,
+        query_tokens: torch.Tensor | None = None,
         **kwargs,
     ) -> HulkModelOutput:
-        """Encode pictures and decode one task.
+        """Encode pictures or skeletons and decode one task.
 
         Args:
             pixel_values: Shape (B, 3, H, W), normalised RGB; H and W are multiples of the patch size.
             task: Task or family name; None means the default.
             auxiliary: Also return the query states of the earlier decoder layers.
+            skeletons: Shape (B, 3, T, V), sequences of one person each, for tasks that read them.
+            pixel_mask: Shape (B, H, W), 1 for pixels and 0 for padding, for detection in batches of different sizes.
+            query_tokens: Shape (B, Q, d), embedded words, for caption tasks.
             kwargs: Options of transformers; those that say what to return are named in `HulkModelOutput`.
 
         Raises:
-            ValueError: Unknown task, or a picture of the wrong shape.
+            ValueError: Unknown task, or an input of another modality or the wrong shape.
             TypeError: Unknown keyword argument.
         """
         check_call_options(kwargs)
         resolved = self.resolve_task(task)
-        grid = self.tokenizers["image"].grid(pixel_values)
-        memory = self.encode(pixel_values, **kwargs)
-        states, auxiliary_states = self.decode(memory, resolved, grid, auxiliary, **kwargs)
+        inputs = self.prepare(resolved, pixel_values, skeletons, pixel_mask)
+        memory = self.encode(inputs, **kwargs)
+        states, auxiliary_states = self.decode(
+            memory, resolved, inputs, auxiliary, query_tokens=query_tokens, **kwargs
+        )
         return HulkModelOutput(
             last_hidden_state=states,
             auxiliary_hidden_states=auxiliary_states if auxiliary else None,
@@ -139,4 +260,4 @@ class HulkModel(HulkPreTrainedModel):
         )
 
 
-__all__ = ["HulkModel", "HulkModelOutput", "HulkPreTrainedModel"]
+__all__ = ["HulkInputs", "HulkModel", "HulkModelOutput", "HulkPreTrainedModel"]

@@ -100,11 +100,11 @@ class HulkForPoseEstimation(HulkPreTrainedModel):
         """
         check_call_options(kwargs)
         resolved = self.hulk.resolve_task(task, family="pose")
-        grid = self.hulk.tokenizers["image"].grid(pixel_values)
         outputs = self.hulk(pixel_values, task=resolved.name, auxiliary=labels is not None, **kwargs)
         # Deep supervision: with labels, the head reads the states of all decoder layers, the last one first.
         states = torch.stack([outputs.last_hidden_state, *(outputs.auxiliary_hidden_states or ())])
-        heatmaps, presence_logits = self.dense_head(states.flatten(0, 1), resolved.name, grid)
+        grid = self.hulk.tokenizers["image"].grid(pixel_values)
+        heatmaps, presence_logits = self.dense_head(states.flatten(0, 1), resolved, grid)
         heatmaps = heatmaps.unflatten(0, states.shape[:2])
         presence_logits = presence_logits.unflatten(0, states.shape[:2])
 

@@ -1,6 +1,9 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fixed sin-cos position tables, on a grid of their own size or stretched from 14x14 as in the released weights."""
+"""Fixed sin-cos position tables: of grids (of patches, or of frames and joints) and of sequences."""
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -47,46 +50,173 @@ def stretched_sincos_2d(dim: int, height: int, width: int) -> torch.Tensor:
     return table.flatten(2)[0].T.contiguous()
 
 
-class HulkGridPositions(nn.Module):
-    """Position tables of the grids a model was configured for; other grids are computed when they come.
+def joints_sincos(dim: int, frames: int, joints: int) -> torch.Tensor:
+    """Sin-cos features of the joint alone, sines and cosines interleaved, the same for every frame.
 
-    The tables are buffers outside the checkpoint: they follow from their formula.
+    Returns:
+        Shape (frames * joints, dim), float32, row-major (frame slow, joint fast).
+    """
+    exponents = torch.arange(0, dim, 2, dtype=torch.float32) / dim
+    angles = torch.arange(joints, dtype=torch.float32)[:, None] * torch.exp(-exponents * math.log(10000.0))
+    features = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return features.repeat(frames, 1)
+
+
+def sequence_sincos(dim: int, length: int) -> torch.Tensor:
+    """Sin-cos features of the positions 0, 1, ... of a sequence; products in float64, as in the release.
+
+    Returns:
+        Shape (length, dim), float32.
+    """
+    return sincos_1d(dim, torch.arange(length, dtype=torch.float64)).float()
+
+
+def resize_table(table: torch.Tensor, grid: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
+    """Resize a position table bicubically, without antialiasing.
+
+    Args:
+        table: Shape (rows * columns, dim), row-major.
+        grid: Its (rows, columns).
+        size: The wanted (rows, columns).
+
+    Returns:
+        Shape (size[0] * size[1], dim), row-major.
+    """
+    image = table.T.reshape(1, -1, *grid).float()
+    return nn.functional.interpolate(image, size=size, mode="bicubic", align_corners=False).flatten(2)[0].T
+
+
+# How a table is computed where it is not stored. `stretched` is what the released weights have.
+GRID_FORMULAS: dict[str, Callable[[int, int, int], torch.Tensor]] = {
+    "stretched": stretched_sincos_2d,
+    "native": sincos_2d,
+    "joints": joints_sincos,
+}
+
+
+class HulkGridPositions(nn.Module):
+    """Position tables of the grids a model was configured for.
+
+    Tables with a formula are buffers outside the checkpoint, and other grids are computed when they come. Tables that
+    follow no formula are `stored` in the checkpoint as `{rows}x{columns}.weight`; other grids are then resized from
+    the stored one that is nearest in size.
+
+    Args:
+        dim: Width of the tokens.
+        grids: (rows, columns) of each table.
+        kind: A name in `GRID_FORMULAS`, or `stored`.
     """
 
-    def __init__(self, dim: int, grids: list[tuple[int, int]], stretched: bool = True):
+    def __init__(self, dim: int, grids: list[tuple[int, int]], kind: str = "stretched"):
         super().__init__()
         self.dim = dim
-        self.stretched = stretched
+        self.kind = kind
         self.grids = sorted(set(grids))
-        for height, width in self.grids:
-            self.register_buffer(_table_name(height, width), torch.empty(height * width, dim), persistent=False)
+        for rows, columns in self.grids:
+            if kind == "stored":
+                self.add_module(f"{rows}x{columns}", nn.Embedding(rows * columns, dim).requires_grad_(False))
+            else:
+                self.register_buffer(f"{rows}x{columns}", torch.empty(rows * columns, dim), persistent=False)
         self.reset_tables()
-
-    def compute_table(self, height: int, width: int) -> torch.Tensor:
-        """The table of one grid: shape (height * width, dim), float32."""
-        formula = stretched_sincos_2d if self.stretched else sincos_2d
-        return formula(self.dim, height, width)
 
     @torch.no_grad()
     def reset_tables(self) -> None:
-        """Fill all tables; needed after construction on the meta device, which leaves them without values."""
-        for height, width in self.grids:
-            table = getattr(self, _table_name(height, width))
+        """Fill all computed tables; construction on the meta device leaves them without values."""
+        for rows, columns in [] if self.kind == "stored" else self.grids:
+            table = getattr(self, f"{rows}x{columns}")
             if table.device.type != "meta":
-                init.copy_(table, self.compute_table(height, width))
+                init.copy_(table, GRID_FORMULAS[self.kind](self.dim, rows, columns))
 
-    def forward(self, height: int, width: int) -> torch.Tensor:
-        """Look up or compute the table of a grid: shape (height * width, dim)."""
-        if (height, width) in self.grids:
-            return getattr(self, _table_name(height, width))
+    def forward(self, rows: int, columns: int) -> torch.Tensor:
+        """Look up, compute or resize the table of a grid: shape (rows * columns, dim)."""
+        if (rows, columns) in self.grids:
+            table = getattr(self, f"{rows}x{columns}")
+            return table.weight if self.kind == "stored" else table
+        if self.kind == "stored":
+            nearest = min(self.grids, key=lambda grid: abs(grid[0] * grid[1] - rows * columns))
+            return resize_table(self(*nearest), nearest, (rows, columns))
         with torch.device("cpu"):
-            table = self.compute_table(height, width)
+            table = GRID_FORMULAS[self.kind](self.dim, rows, columns)
         reference = next(self.buffers(), None)
         return table if reference is None else table.to(reference.device)
 
+    def resized(
+        self,
+        base: tuple[int, int],
+        grid: tuple[int, int],
+        valid: list[tuple[int, int]] | None = None,
+        twice: bool = True,
+    ) -> torch.Tensor:
+        """The table of a base grid resized to the grid of a batch, and to the part of it that each picture fills.
 
-def _table_name(height: int, width: int) -> str:
-    return f"table_{height}x{width}"
+        This is how the release places pictures of different sizes in one padded batch (spec 2.2).
+
+        Args:
+            base: Grid of the table to start from.
+            grid: (rows, columns) of the padded batch.
+            valid: (rows, columns) that each picture fills, from the top left; None if all fill the grid.
+            twice: Resize the table of the batch once more for each picture, as released; otherwise straight from the
+                base table, which makes the result independent of the padding.
+
+        Returns:
+            Shape (rows * columns, dim), or (B, rows * columns, dim) where `valid` is given.
+        """
+        table = self(*base) if base == grid else resize_table(self(*base), base, grid)
+        if valid is None:
+            return table
+        batch = table.reshape(1, *grid, -1).repeat(len(valid), 1, 1, 1)
+        source, source_grid = (table, grid) if twice else (self(*base), base)
+        for size in sorted(set(valid)):
+            rows, columns = size
+            part = (source if size == source_grid else resize_table(source, source_grid, size)).view(rows, columns, -1)
+            for index in [index for index, other in enumerate(valid) if other == size]:
+                batch[index, :rows, :columns] = part
+        return batch.flatten(1, 2)
 
 
-__all__ = ["HulkGridPositions", "sincos_1d", "sincos_2d", "stretched_sincos_2d"]
+class HulkSequencePositions(nn.Module):
+    """Position tables of sequences, computed or stored, under their length; see `HulkGridPositions`.
+
+    Args:
+        dim: Width of the tokens.
+        lengths: Length of each table.
+        kind: `sincos` or `stored`.
+    """
+
+    def __init__(self, dim: int, lengths: list[int], kind: str = "sincos"):
+        super().__init__()
+        self.dim = dim
+        self.kind = kind
+        self.lengths = sorted(set(lengths))
+        for length in self.lengths:
+            if kind == "stored":
+                self.add_module(f"{length}", nn.Embedding(length, dim).requires_grad_(False))
+            else:
+                self.register_buffer(f"{length}", torch.empty(length, dim), persistent=False)
+        self.reset_tables()
+
+    @torch.no_grad()
+    def reset_tables(self) -> None:
+        """Fill all computed tables; construction on the meta device leaves them without values."""
+        for length in [] if self.kind == "stored" else self.lengths:
+            table = getattr(self, f"{length}")
+            if table.device.type != "meta":
+                init.copy_(table, sequence_sincos(self.dim, length))
+
+    def forward(self, length: int) -> torch.Tensor:
+        """Look up the table of a length the model was configured for: shape (length, dim)."""
+        table = getattr(self, f"{length}")
+        return table.weight if self.kind == "stored" else table
+
+
+__all__ = [
+    "GRID_FORMULAS",
+    "HulkGridPositions",
+    "HulkSequencePositions",
+    "joints_sincos",
+    "resize_table",
+    "sequence_sincos",
+    "sincos_1d",
+    "sincos_2d",
+    "stretched_sincos_2d",
+]

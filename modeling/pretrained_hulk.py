@@ -13,7 +13,7 @@ from transformers.utils.generic import TransformersKwargs
 
 from .configuration_hulk import HulkConfig
 from .heads_hulk import HulkLabelFeatures
-from .positions_hulk import HulkGridPositions
+from .positions_hulk import HulkGridPositions, HulkSequencePositions
 
 # What may come along with the arguments of a model: options of transformers (with what its Trainer adds), and ours.
 _CALL_OPTIONS = frozenset(TransformersKwargs.__annotations__) | {
@@ -69,7 +69,7 @@ class HulkPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, HulkGridPositions):
+        if isinstance(module, HulkGridPositions | HulkSequencePositions):
             module.reset_tables()
         elif isinstance(module, HulkLabelFeatures):
             for features in module.buffers(recurse=False):

@@ -1,183 +1,46 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The known tasks as data: what differs between two tasks is a field here, never a branch on a name.
+"""The known tasks as data: names, label vocabularies, input sizes, flip pairs, constants of losses and metrics.
 
-A *family* is what a person asks for (`pose`); a *task* is a family on one label space (`pose-coco`). Joint names of
-the sets whose prompts were never published (marked "inferred" below) follow the public order of the data set.
+Joint names of the sets whose prompts were never published (marked "inferred" below) follow the public order of the
+data set.
 """
 
-import operator
-import re
-from dataclasses import MISSING, asdict, dataclass, fields
-from numbers import Real
-
-_TASK_NAME = re.compile(r"[a-z0-9]+(-[A-Za-z0-9_]+)+")
-
-# Family -> the terms of its loss, which `HulkTask.loss_weights` may weigh.
-LOSS_TERMS: dict[str, tuple[str, ...]] = {"pose": ("heatmap", "presence")}
-
-
-def mirror_pairs(labels: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Find the label pairs that trade places in a mirror, from the words "left" and "right" in their names.
-
-    Returns:
-        Pairs of indices into `labels`, the lower index first, in ascending order.
-    """
-    position = {label: index for index, label in enumerate(labels)}
-    pairs = set()
-    for index, label in enumerate(labels):
-        words = label.split(" ")
-        if "left" in words:
-            other = position.get(" ".join("right" if word == "left" else word for word in words))
-            if other is not None:
-                pairs.add((min(index, other), max(index, other)))
-    return tuple(sorted(pairs))
-
-
-@dataclass(frozen=True)
-class HulkTask:
-    """One task: a family on one label space.
-
-    Attributes:
-        name: `family-labelspace`, for example `pose-coco`: letters, digits and underscores, parts joined by hyphens.
-        family: What is asked for; also the name of the query token (the modality indicator of the release).
-        labels: Names of the joints, parts or attributes, in output order.
-        image_size: (height, width) of the model input in pixels.
-        attention: Which tokens a context token may see in the decoder: `full` (all) or `diagonal` (only itself).
-        flip_pairs: Index pairs that trade places in a mirror, no index in two of them; derived from the names when
-            None.
-        sigmas: OKS constants per joint, None where the data set defines none.
-        presence_ratios: How often each label is present in the training set (0..1), used to balance the presence
-            loss; None means balanced (0.5, where the weight does not depend on the target).
-        skeleton: Index pairs of joints to connect when drawing.
-        loss_weights: Weight of each loss term by name; for pose `heatmap` and `presence`.
-
-    Raises:
-        ValueError: A field has a value of the wrong form; the error names the task and the field.
-    """
-
-    name: str
-    family: str
-    labels: tuple[str, ...]
-    image_size: tuple[int, int] = (256, 192)
-    attention: str = "full"
-    flip_pairs: tuple[tuple[int, int], ...] | None = None
-    sigmas: tuple[float, ...] | None = None
-    presence_ratios: tuple[float, ...] | None = None
-    skeleton: tuple[tuple[int, int], ...] = ()
-    loss_weights: dict[str, float] | None = None
-
-    def __post_init__(self):
-        put = lambda field, value: object.__setattr__(self, field, value)  # noqa: E731 - the dataclass is frozen
-        self._validate_name()
-        if isinstance(self.labels, str):
-            raise ValueError(f"task {self.name!r}: labels must be a list of names, got one string {self.labels!r}")
-        put("labels", tuple(self.labels))
-        if not all(isinstance(label, str) for label in self.labels):
-            raise ValueError(f"task {self.name!r}: labels must be names, got {self.labels!r}")
-        put("image_size", self._whole_numbers("image_size", "(height, width) in whole pixels"))
-        pairs = mirror_pairs(self.labels) if self.flip_pairs is None else self.flip_pairs
-        put("flip_pairs", tuple((int(a), int(b)) for a, b in pairs))
-        put("skeleton", tuple((int(a), int(b)) for a, b in self.skeleton))
-        for field in ("sigmas", "presence_ratios"):
-            values = getattr(self, field)
-            if values is not None:
-                put(field, tuple(float(value) for value in values))
-        self._validate()
-
-    def _validate_name(self) -> None:
-        for field in ("name", "family"):
-            if not isinstance(getattr(self, field), str):
-                raise ValueError(f"task {self.name!r}: {field} must be a string, got {getattr(self, field)!r}")
-        if not _TASK_NAME.fullmatch(self.name) or not self.name.startswith(f"{self.family}-") or "-" in self.family:
-            raise ValueError(
-                f"task {self.name!r}: name must be '{self.family}-' (its family) and a label space of letters, digits "
-                "and underscores, such as 'pose-coco'"
-            )
-
-    def _whole_numbers(self, field: str, expected: str) -> tuple[int, ...]:
-        values = getattr(self, field)
-        try:
-            return tuple(operator.index(value) for value in values)
-        except TypeError as error:
-            raise ValueError(f"task {self.name!r}: {field} must be {expected}, got {values!r}") from error
-
-    def _validate(self) -> None:
-        if self.attention not in ("full", "diagonal"):
-            raise ValueError(f"task {self.name!r}: attention must be 'full' or 'diagonal', got {self.attention!r}")
-        if not self.labels or len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"task {self.name!r}: labels must be distinct and at least one, got {self.labels!r}")
-        if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise ValueError(f"task {self.name!r}: image_size must be (height, width), got {self.image_size!r}")
-        for field in ("sigmas", "presence_ratios"):
-            values = getattr(self, field)
-            if values is not None and len(values) != len(self.labels):
-                raise ValueError(
-                    f"task {self.name!r}: {field} needs one value per label ({len(self.labels)}), got {len(values)}"
-                )
-        for field in ("flip_pairs", "skeleton"):
-            for pair in getattr(self, field):
-                if not all(0 <= index < len(self.labels) for index in pair):
-                    raise ValueError(f"task {self.name!r}: {field} {pair} is outside the {len(self.labels)} labels")
-        paired = [index for pair in self.flip_pairs for index in pair]
-        if len(set(paired)) != len(paired):
-            raise ValueError(f"task {self.name!r}: flip_pairs must not overlap, got {self.flip_pairs}")
-        self._validate_loss_weights()
-
-    def _validate_loss_weights(self) -> None:
-        weights = self.loss_weights
-        if weights is None:
-            return
-        if not isinstance(weights, dict) or not all(isinstance(weight, Real) for weight in weights.values()):
-            raise ValueError(f"task {self.name!r}: loss_weights must be numbers by name, got {weights!r}")
-        known = LOSS_TERMS.get(self.family)
-        if known is not None and not set(weights) <= set(known):
-            unknown = sorted(set(weights) - set(known), key=str)
-            raise ValueError(f"task {self.name!r}: unknown loss_weights {unknown}, expected a subset of {list(known)}")
-
-    @property
-    def num_labels(self) -> int:
-        """Number of labels K."""
-        return len(self.labels)
-
-    def to_dict(self) -> dict:
-        """The fields that differ from their defaults, as JSON types; the name is the key it is stored under."""
-        derived = {"flip_pairs": mirror_pairs(self.labels)}
-        stated = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "name" and value != derived.get(field.name, field.default):
-                stated[field.name] = asdict(self)[field.name]
-        return _as_lists(stated)
-
-    @classmethod
-    def from_dict(cls, name: str, values: dict) -> "HulkTask":
-        """Build a task from the entry of a configuration file.
-
-        Raises:
-            ValueError: A field is unknown, missing, or has a value of the wrong form.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"task {name!r}: unknown fields {unknown}, expected a subset of {sorted(known)}")
-        needed = [field.name for field in fields(cls) if field.default is MISSING and field.name != "name"]
-        missing = [field for field in needed if field not in values]
-        if missing:
-            raise ValueError(f"task {name!r}: missing fields {missing}, expected at least {needed}")
-        return cls(**{"name": name, **values})
-
-
-def _as_lists(value):
-    """Turn tuples into lists at every depth, so that a configuration equals itself after a trip through JSON."""
-    if isinstance(value, dict):
-        return {key: _as_lists(item) for key, item in value.items()}
-    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+from .labels_action_hulk import (
+    ACTION_KINETICS_LABEL_SPACES,
+    ACTION_KINETICS_LABELS,
+    ACTION_NTU_GYM_LABEL_SPACES,
+    ACTION_NTU_GYM_LABELS,
+)
+from .labels_attributes_hulk import (
+    ATTRIBUTES_JOINT_LABEL_SPACES,
+    ATTRIBUTES_JOINT_LABELS,
+    ATTRIBUTES_JOINT_RATIOS,
+    ATTRIBUTES_JOINT_WEIGHTS,
+    ATTRIBUTES_LUPERSON_LABEL_SPACES,
+    ATTRIBUTES_LUPERSON_LABELS,
+    ATTRIBUTES_LUPERSON_RATIOS,
+)
+from .labels_parsing_hulk import (
+    CIHP_LABELS,
+    CIHP_RATIOS,
+    DEEPFASHION2_LABELS,
+    DEEPFASHION2_RATIOS,
+    H36M_PARTS_LABELS,
+    H36M_PARTS_RATIOS,
+    LIP_LABELS,
+    LIP_RATIOS,
+    MODANET_LABELS,
+    MODANET_RATIOS,
+    PAPERDOLL_RATIOS,
+    VIP_RATIOS,
+)
+from .task_description_hulk import FAMILIES, HulkFamily, HulkTask, mirror_pairs
 
 
 def _pose(name: str, labels: str, **fields) -> HulkTask:
     joints = tuple(label.strip() for label in labels.split(","))
-    return HulkTask(name=name, family="pose", labels=joints, attention="full", **fields)
+    return HulkTask(name=name, family="pose", labels=joints, **fields)
 
 
 # fmt: off
@@ -281,10 +144,78 @@ _POSE_TASKS = (
         presence_ratios=_MPI_RATIOS,  # the release copies the constants of 3DHP
     ),
 )
+
+_ACTION_TASKS = (
+    HulkTask("action-ntu-gym", "action", ACTION_NTU_GYM_LABELS, label_spaces=ACTION_NTU_GYM_LABEL_SPACES),
+    HulkTask("action-kinetics", "action", ACTION_KINETICS_LABELS, label_spaces=ACTION_KINETICS_LABEL_SPACES),
+)
+
+# Sizes of the body model that the released mesh weights are made for; its tables have a licence of their own.
+_SMPL_JOINTS = (
+    "right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "right wrist", "right elbow",
+    "right shoulder", "left shoulder", "left elbow", "left wrist", "neck", "head",
+)
+_SMPL_SKELETON = (
+    (0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 12), (12, 9), (9, 10), (10, 11), (12, 13),
+)
+_MESH_TASK = HulkTask(
+    "mesh-smpl", "mesh", _SMPL_JOINTS, image_size=(224, 224), skeleton=_SMPL_SKELETON,
+    body={"vertices": [431, 1723, 6890], "regressed_joints": 17, "restricted": True},
+)
+
+_DETECTION_TASKS = tuple(
+    HulkTask(name, "detection", ("pedestrian",), image_size=(1344, 1344))
+    for name in ("detection-crowdhuman", "detection-joint")
+)
+
+_ATTRIBUTES_TASKS = (
+    HulkTask(
+        "attributes-joint", "attributes", ATTRIBUTES_JOINT_LABELS, label_spaces=ATTRIBUTES_JOINT_LABEL_SPACES,
+        presence_ratios=ATTRIBUTES_JOINT_RATIOS,
+        label_weights=tuple(
+            ATTRIBUTES_JOINT_WEIGHTS[space]
+            for space, (begin, end) in ATTRIBUTES_JOINT_LABEL_SPACES.items()
+            for _ in range(begin, end)
+        ),
+    ),
+    HulkTask(
+        "attributes-luperson", "attributes", ATTRIBUTES_LUPERSON_LABELS,
+        label_spaces=ATTRIBUTES_LUPERSON_LABEL_SPACES, presence_ratios=ATTRIBUTES_LUPERSON_RATIOS,
+    ),
+)
+
+_CAPTION_TASK = HulkTask("caption-joint", "caption", image_size=(384, 384), vocabulary_size=30522)
+
+
+def _parsing(name: str, labels: tuple[str, ...], ratios: tuple[float, ...], presence: float = 0.1) -> HulkTask:
+    weights = {"mask": 50.0, "dice": 50.0, "presence": presence}
+    return HulkTask(name, "parsing", labels, image_size=(480, 480), presence_ratios=ratios, loss_weights=weights)
+
+
+_PARSING_TASKS = (
+    _parsing("parsing-lip", LIP_LABELS, LIP_RATIOS, presence=0.3),
+    _parsing("parsing-cihp", CIHP_LABELS, CIHP_RATIOS),
+    _parsing("parsing-h36m", H36M_PARTS_LABELS, H36M_PARTS_RATIOS),
+    _parsing("parsing-modanet", MODANET_LABELS, MODANET_RATIOS),
+    _parsing("parsing-vip", CIHP_LABELS, VIP_RATIOS),
+    _parsing("parsing-deepfashion2", DEEPFASHION2_LABELS, DEEPFASHION2_RATIOS),
+    _parsing("parsing-paperdoll", CIHP_LABELS, PAPERDOLL_RATIOS),
+)
 # fmt: on
 
-KNOWN_TASKS: dict[str, HulkTask] = {task.name: task for task in _POSE_TASKS}
+# In the order of the official task ids.
+_ALL_TASKS = (
+    *_ACTION_TASKS,
+    _MESH_TASK,
+    *_DETECTION_TASKS,
+    *_ATTRIBUTES_TASKS,
+    _CAPTION_TASK,
+    *_POSE_TASKS,
+    *_PARSING_TASKS,
+)
 
-OFFICIAL_TASK_IDS: dict[int, str] = dict(enumerate(KNOWN_TASKS, start=8))
+KNOWN_TASKS: dict[str, HulkTask] = {task.name: task for task in _ALL_TASKS}
 
-__all__ = ["KNOWN_TASKS", "LOSS_TERMS", "OFFICIAL_TASK_IDS", "HulkTask", "mirror_pairs"]
+OFFICIAL_TASK_IDS: dict[int, str] = dict(enumerate(KNOWN_TASKS))
+
+__all__ = ["FAMILIES", "KNOWN_TASKS", "OFFICIAL_TASK_IDS", "HulkFamily", "HulkTask", "mirror_pairs"]

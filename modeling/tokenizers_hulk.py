@@ -4,6 +4,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from .positions_hulk import HulkGridPositions
 
@@ -19,19 +20,13 @@ class HulkImageTokenizer(nn.Module):
     def __init__(self, config, image_sizes: list[tuple[int, int]]):
         super().__init__()
         self.patch_size = config.patch_size
+        self.mask_padding = config.mask_padding
         self.projection = nn.Conv2d(
             config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
         )
         self.modality_embedding = nn.Embedding(1, config.hidden_size)
         grids = [(height // config.patch_size, width // config.patch_size) for height, width in image_sizes]
-        if config.image_positions == "stored":
-            self.position_tables = nn.ModuleDict(
-                {f"{h}x{w}": nn.Embedding(h * w, config.hidden_size) for h, w in sorted(set(grids))}
-            ).requires_grad_(False)
-        else:
-            self.positions = HulkGridPositions(
-                config.hidden_size, grids, stretched=config.image_positions == "stretched"
-            )
+        self.position_tables = HulkGridPositions(config.hidden_size, grids, config.image_positions)
 
     def grid(self, pixel_values: torch.Tensor) -> tuple[int, int]:
         """The (rows, columns) of patches of a batch of pictures (B, 3, H, W).
@@ -58,28 +53,84 @@ class HulkImageTokenizer(nn.Module):
             )
         return height // self.patch_size, width // self.patch_size
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        base: tuple[int, int] | None = None,
+        valid: list[tuple[int, int]] | None = None,
+    ) -> torch.Tensor:
         """Tokenize normalised pictures.
 
         Args:
-            pixel_values: Shape (B, 3, H, W), RGB, ImageNet mean and standard deviation.
+            pixel_values: Shape (B, 3, H, W), RGB, ImageNet mean and standard deviation; padding is 0.
+            base: Grid whose position table is resized to that of the pictures; None: they have a table of their own.
+            valid: (rows, columns) of tokens that each picture fills, where pictures of different sizes are padded.
 
         Returns:
             Shape (B, H/16 * W/16, C), row-major.
         """
         grid = self.grid(pixel_values)
         tokens = self.projection(pixel_values.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
-        return tokens + (self._table(*grid) + self.modality_embedding.weight).to(tokens.dtype)
+        if base is None:
+            table = self.position_tables(*grid)
+        else:
+            table = self.position_tables.resized(base, grid, valid, twice=not self.mask_padding)
+        return tokens + (table + self.modality_embedding.weight).to(tokens.dtype)
 
-    def _table(self, rows: int, columns: int) -> torch.Tensor:
-        if hasattr(self, "positions"):
-            return self.positions(rows, columns)
-        if f"{rows}x{columns}" not in self.position_tables:
+
+class HulkSkeletonTokenizer(nn.Module):
+    """Cuts sequences of 2-D joints into patches of frames and joints, and adds what the joints are called.
+
+    The kernel has a channel for depth, which 2-D skeletons do not use; it is kept as it was released.
+
+    Args:
+        config: A `HulkSkeletonConfig`.
+        hidden_size: Width C of the tokens.
+    """
+
+    def __init__(self, config, hidden_size: int):
+        super().__init__()
+        self.config = config
+        frames, joints = config.patch_size
+        self.projection = nn.Conv2d(4, hidden_size, kernel_size=(frames, joints), stride=(frames, joints))
+        self.layernorm = nn.LayerNorm(hidden_size, eps=config.layer_norm_eps)
+        if config.joint_text:
+            self.joint_text_mixing = nn.Conv1d(1, 1, kernel_size=joints, stride=joints)
+            self.register_buffer("joint_text_features", torch.zeros(config.num_joints, hidden_size))
+        self.position_tables = HulkGridPositions(hidden_size, [config.grid], config.positions)
+
+    def check(self, skeletons: torch.Tensor) -> None:
+        """Raises ValueError unless `skeletons` has the shape (B, 3, T, V) of the configuration."""
+        expected = (3, self.config.num_frames, self.config.num_joints)
+        if skeletons.ndim != 4 or tuple(skeletons.shape[1:]) != expected:
             raise ValueError(
-                f"pixel_values: this checkpoint stores position tables for the grids {list(self.position_tables)}, "
-                f"got a grid of {rows}x{columns} patches"
+                f"skeletons: expected (x, y, score), frames and joints of one person per row, shape (batch, "
+                f"{', '.join(map(str, expected))}), got {tuple(skeletons.shape)}"
             )
-        return self.position_tables[f"{rows}x{columns}"].weight
+        if not skeletons.is_floating_point():
+            raise ValueError(f"skeletons: expected a floating dtype, got {skeletons.dtype}")
+
+    def forward(self, skeletons: torch.Tensor) -> torch.Tensor:
+        """Tokenize sequences.
+
+        Args:
+            skeletons: Shape (B, 3, T, V): channels x, y (normalised to about -1..1) and score; one person each.
+
+        Returns:
+            Shape (B, frame patches * joint patches, C), frames slow.
+        """
+        self.check(skeletons)
+        kernel = self.projection.weight[:, [0, 1, 3]]
+        stride = tuple(self.config.patch_size)
+        features = F.conv2d(skeletons.to(kernel.dtype), kernel, self.projection.bias, stride=stride)
+        tokens = self.layernorm(features.flatten(2).transpose(1, 2))
+        tokens = F.leaky_relu(tokens, negative_slope=0.1)
+        rows, columns = self.config.grid
+        if self.config.joint_text:
+            # One channel per feature: each is mixed over the joints of a patch with the same two weights.
+            mixed = self.joint_text_mixing(self.joint_text_features.T[:, None].to(kernel.dtype))[:, 0].T
+            tokens = tokens + mixed.repeat(rows, 1)
+        return tokens + self.position_tables(rows, columns).to(tokens.dtype)
 
 
-__all__ = ["HulkImageTokenizer"]
+__all__ = ["HulkImageTokenizer", "HulkSkeletonTokenizer"]

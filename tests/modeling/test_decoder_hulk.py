@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -13,11 +15,13 @@ from hulk_hf.modeling.decoder_hulk import HulkDecoder
 from hulk_hf.modeling.positions_hulk import stretched_sincos_2d
 from hulk_hf.modeling.tasks_hulk import HulkTask
 
+TASK = HulkTask("pose-x", "pose", ("a", "b"), image_size=(64, 48))
+
 
 def build(implementation: str = "sdpa") -> HulkDecoder:
     torch.manual_seed(0)
     config = HulkDecoderConfig(hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=40)
-    decoder = HulkDecoder(config, [HulkTask("pose-x", "pose", ("a", "b"), image_size=(64, 48))], patch_size=16).eval()
+    decoder = HulkDecoder(config, [TASK], patch_size=16, skeleton_grid=(25, 8)).eval()
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -53,7 +57,7 @@ def masked_decoder(decoder: HulkDecoder, context: torch.Tensor, grid: tuple[int,
 def test_attention_as_structure_equals_an_explicit_mask(attention, implementation):
     decoder = build(implementation)
     context = torch.randn(2, 12, 32)
-    last, auxiliary = decoder(context, "pose", (4, 3), attention, auxiliary=True)
+    last, auxiliary = decoder(context, replace(TASK, attention=attention), (4, 3), auxiliary=True)
     expected = masked_decoder(decoder, context, (4, 3), attention == "diagonal")
     torch.testing.assert_close(torch.stack([*auxiliary, last]), expected, atol=1e-5, rtol=1e-5)
 
