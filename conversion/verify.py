@@ -19,7 +19,15 @@ from pathlib import Path
 
 import torch
 
-from hulk_hf.conversion import parity_pose, parity_pose_geometry, parity_pose_loss
+from hulk_hf.conversion import (
+    parity_caption,
+    parity_detection,
+    parity_mesh,
+    parity_parsing,
+    parity_pose,
+    parity_pose_geometry,
+    parity_text,
+)
 from hulk_hf.conversion.comparison import Comparison, Report
 from hulk_hf.conversion.keymap import official_task
 from hulk_hf.conversion.recordings import Recording, RecordingError, read_recording, recording_path
@@ -29,7 +37,13 @@ Check = Callable[[Recording], Report]
 
 # Family -> checks of a recorded forward and of a recorded training step.
 _NETWORK_CHECKS: dict[str, tuple[Check, Check]] = {
-    "pose": (parity_pose.check_forward, parity_pose_loss.check_loss),
+    "pose": (parity_pose.check_forward, parity_pose.check_loss),
+    "parsing": (parity_parsing.check_forward, parity_parsing.check_loss),
+    "attributes": (parity_text.check_forward, parity_text.check_loss),
+    "action": (parity_text.check_forward, parity_text.check_loss),
+    "caption": (parity_caption.check_forward, parity_caption.check_loss),
+    "detection": (parity_detection.check_forward, parity_detection.check_loss),
+    "mesh": (parity_mesh.check_forward, parity_mesh.check_loss),
 }
 _PROCESSING_CHECKS = (*parity_pose_geometry.CHECKS,)
 
@@ -43,6 +57,8 @@ def find_check(recording: Recording) -> Check:
     """
     if any(name.startswith("sd.") for name in recording.tensors):
         family = KNOWN_TASKS[official_task(recording.field("task"))].family
+        if family not in _NETWORK_CHECKS:
+            raise RecordingError(f"{recording.path.name}: family {family!r} cannot be compared yet")
         forward, loss = _NETWORK_CHECKS[family]
         return loss if any(name.startswith("out.loss") for name in recording.tensors) else forward
     for names, check in _PROCESSING_CHECKS:

@@ -93,8 +93,8 @@ class HulkAttention(nn.Module):
         value = projected_values.unflatten(-1, heads).transpose(1, 2)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_index)
-        # An empty batch has nothing to compute, but the implementations of transformers cannot reshape it.
-        implementation = self.config._attn_implementation if queries.shape[0] else "eager"
+        # Without pictures or queries nothing is computed, but the implementations of transformers cannot reshape it.
+        implementation = self.config._attn_implementation if queries.numel() else "eager"
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         mixed, weights = attend(
             self,

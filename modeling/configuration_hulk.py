@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of Hulk: the shared trunk in two sub-configurations and a table of tasks."""
 
+import copy
+
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-from .tasks_hulk import KNOWN_TASKS, HulkTask
+from .tasks_hulk import FAMILIES, KNOWN_TASKS, HulkTask
 
 # The only patch side there is: heads make maps four times finer than the grid of patches, which is a quarter of the
 # input (what targets, decoding and processors rely on) for no other.
@@ -33,6 +35,9 @@ class HulkVisionConfig(PreTrainedConfig):
         image_positions: Where the position table of the image tokens comes from: `stretched` (a 14x14 sin-cos table
             resized bicubically, as the released weights have it), `native` (sin-cos on the grid itself) or `stored`
             (tables kept in the checkpoint, one per input size).
+        mask_padding: Hide the padding of pictures of different sizes from the encoder too, and place each picture
+            straight from the table of its task, so that no result depends on padding. Off in the released weights,
+            whose encoder attends to padding; worth having on for models that are trained anew.
         initializer_range: Standard deviation of new weights.
     """
 
@@ -121,7 +126,8 @@ class HulkDecoderConfig(PreTrainedConfig):
             released weights.
         grid_positions: Where the position tables of context and of queries on a grid come from: `stretched` (as in
             the released weights) or `stored` (kept in the checkpoint).
-        sequence_positions: Where the position tables of labels and words come from: `sincos` or `stored`.
+        query_positions: Where the position tables of labels, words and the queries of dense tasks come from: `derived`
+            (sin-cos of their number; for dense tasks the table of the patches) or `stored`.
         initializer_range: Standard deviation of new weights.
     """
 
@@ -136,14 +142,14 @@ class HulkDecoderConfig(PreTrainedConfig):
     modality_embedding: bool = False
     upsampler_hidden_size: int | None = None
     grid_positions: str = "stretched"
-    sequence_positions: str = "sincos"
+    query_positions: str = "derived"
     initializer_range: float = 0.02
 
     def validate_architecture(self):
         """Check what the field types cannot say."""
         _check_sizes(self)
         _check_choice("grid_positions", self.grid_positions, _DECODER_POSITIONS)
-        _check_choice("sequence_positions", self.sequence_positions, ("sincos", "stored"))
+        _check_choice("query_positions", self.query_positions, ("derived", "stored"))
         if self.upsampler_hidden_size is not None and self.upsampler_hidden_size < 1:
             raise ValueError(f"upsampler_hidden_size must be at least 1 or None, got {self.upsampler_hidden_size}")
 
@@ -205,10 +211,16 @@ class HulkConfig(PreTrainedConfig):
         skeleton_config: Skeleton tokenizer; matters only where a task reads skeletons.
         decoder_config: Shared decoder.
         tasks: The tasks of this checkpoint: a known task's name, a list of names or `HulkTask`, or
-            `{name: fields of HulkTask}`. `id2label` and `label2id` follow from the default pose task.
+            `{name: fields of HulkTask}`. `id2label`, `label2id` and `problem_type` follow from them, see
+            `label_family`.
         default_tasks: `{family: task name}`, the task meant when only the family, or nothing, is named. Default: the
             first task of each family.
         text_feature_size: Width of the label features (768 for the released BERT features).
+        label_family: Family whose default task `id2label` is about: what transformers' own pipelines call results by.
+            None: `pose`, or the first family if there is no pose task. A class of one family sets it to its own.
+        bos_token_id: Word that every caption begins with; this and the next two are those of bert-base-uncased.
+        eos_token_id: Word that ends a caption.
+        pad_token_id: What fills the rows of a batch up behind it.
 
     Example:
         >>> config = HulkConfig(tasks=["pose-coco", "pose-aic"])
@@ -229,6 +241,10 @@ class HulkConfig(PreTrainedConfig):
     tasks: dict | list | tuple | str | None = None
     default_tasks: dict | None = None
     text_feature_size: int = 768
+    label_family: str | None = None
+    bos_token_id: int | None = 101
+    eos_token_id: int | None = 102
+    pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs):
         self.tasks = _expand_tasks(["pose-coco"] if self.tasks is None else self.tasks)
@@ -243,9 +259,32 @@ class HulkConfig(PreTrainedConfig):
         self._derive_label_maps(kwargs.pop("num_labels", None))
         super().__post_init__(**kwargs)
 
+    def of_family(self, family: str) -> "HulkConfig":
+        """This configuration with labels of a family; everything else is shared with it, not copied.
+
+        Args:
+            family: Name of a family. If no task is of that family, this configuration is returned as it is.
+        """
+        if family not in self.default_tasks:
+            return self
+        config = copy.copy(self)
+        config.label_family = family
+        config.id2label = config._labels()
+        config.label2id = {label: index for index, label in config.id2label.items()}
+        config.problem_type = FAMILIES[family].problem_type
+        return config
+
+    def _label_family(self) -> str:
+        return self.label_family or ("pose" if "pose" in self.default_tasks else next(iter(self.default_tasks)))
+
     def _labels(self) -> dict[int, str]:
-        """The labels that `id2label` is about: of the default pose task, or of the first task if there is none."""
-        return dict(enumerate(self.task(self.default_tasks.get("pose", next(iter(self.tasks)))).labels))
+        """The labels that `id2label` is about, see `label_family`."""
+        if self._label_family() not in self.default_tasks:
+            raise ValueError(
+                f"label_family: expected one of the families {sorted(self.default_tasks)} of `tasks` or None, got "
+                f"{self.label_family!r}"
+            )
+        return dict(enumerate(self.task(self.default_tasks[self._label_family()]).labels))
 
     def _derive_label_maps(self, num_labels: int | None) -> None:
         labels = self._labels()
@@ -255,6 +294,8 @@ class HulkConfig(PreTrainedConfig):
                 "labels of the task, see `tasks`"
             )
         self._check_label_maps(labels)
+        if self.problem_type is None:
+            self.problem_type = FAMILIES[self._label_family()].problem_type
         self.id2label = labels
         self.label2id = {label: index for index, label in labels.items()}
 
@@ -337,6 +378,19 @@ class HulkConfig(PreTrainedConfig):
                 f"task: {wanted!r} is a task of family {self.tasks[wanted]['family']!r}, expected one of {family!r}"
             )
         return wanted
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of words of the default caption task, under the name that transformers looks for."""
+        if "caption" not in self.default_tasks:
+            raise AttributeError("vocab_size: this checkpoint holds no caption task")
+        return self.task("caption").num_labels
+
+    def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
+        """The configuration of what writes text: transformers sizes the cache of captions by it."""
+        if decoder and not encoder and isinstance(self.decoder_config, PreTrainedConfig):
+            return self.decoder_config
+        return super().get_text_config(decoder=decoder, encoder=encoder)
 
     def _named_task(self, name: str) -> HulkTask:
         return HulkTask.from_dict(name, self.tasks[name])

@@ -125,14 +125,14 @@ class HulkDecoder(HulkPreTrainedModel):
         self,
         context: torch.Tensor | None,
         task: HulkTask,
-        grid: tuple[int, int],
+        grid: tuple[int, int] | None,
         *,
         query_tokens: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        valid: list[tuple[int, int]] | None = None,
+        valid: torch.Tensor | None = None,
         auxiliary: bool = False,
         past_key_values: Cache | None = None,
-        first_query: int = 0,
+        query_positions: torch.Tensor | None = None,
         **kwargs,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Decode one task.
@@ -140,13 +140,14 @@ class HulkDecoder(HulkPreTrainedModel):
         Args:
             context: Shape (B, P, d), the output of the neck; None when all of it is in `past_key_values`.
             task: What to decode.
-            grid: (rows, columns) of the context tokens, rows * columns = P.
+            grid: (rows, columns) of the context tokens, rows * columns = P; None if `context` is None.
             query_tokens: Shape (B, Q, d), for tasks whose queries are words; others have learned ones.
             attention_mask: What queries may see (True), broadcastable to (B, heads, Q, P + Q). None: everything.
-            valid: (rows, columns) of tokens that each picture fills, where pictures of different sizes are padded.
+            valid: Shape (B, 2), (rows, columns) of tokens that each picture fills, where pictures of different sizes
+                are padded.
             auxiliary: Also return the normed query states of all layers before the last (deep supervision).
             past_key_values: Cache of context and words; only for tasks whose queries are words.
-            first_query: Place of the first query in its sequence, when earlier ones are in `past_key_values`.
+            query_positions: Shape (Q,) or (B, Q), the place of each word in its sequence; None: 0, 1, ...
 
         Returns:
             Query states (B, Q, d), and a tuple of the same for the earlier layers (empty unless asked).
@@ -156,7 +157,7 @@ class HulkDecoder(HulkPreTrainedModel):
         if hasattr(self, "modality_indicators"):
             query_tokens = query_tokens + self.modality_indicators[task.family].weight
             context = None if context is None else context + self.modality_indicators[task.input].weight
-        context_places, query_places = self.places(task, grid, query_tokens.shape[1], first_query, valid)
+        context_places, query_places = self.places(task, grid, query_tokens.shape[1], query_positions, valid)
         positions = None
         if task.positions == "once":
             query_tokens = query_tokens + query_places.to(query_tokens.dtype)
@@ -195,7 +196,7 @@ class HulkDecoder(HulkPreTrainedModel):
         self, task: HulkTask, context_places: torch.Tensor, query_places: torch.Tensor, dtype: torch.dtype
     ) -> torch.Tensor:
         """Position terms of context and queries through their MLP: (P + Q, d) or (B, P + Q, d)."""
-        if task.queries == "patch":
+        if task.queries == "patch" and query_places is None:
             # One query per patch, at the place of the patch.
             return self.position_mlp_2d(context_places.to(dtype)).repeat(2, 1)
         if task.queries == "body":

@@ -13,6 +13,7 @@ from transformers.utils.output_capturing import capture_outputs
 from .configuration_hulk import HulkConfig
 from .decoder_hulk import HulkDecoder
 from .encoder_hulk import HulkEncoder, HulkNeck
+from .head_caption_hulk import word_mask
 from .pretrained_hulk import HulkPreTrainedModel, check_call_options
 from .tasks_hulk import HulkTask
 from .tokenizers_hulk import HulkImageTokenizer, HulkSkeletonTokenizer
@@ -25,17 +26,19 @@ class HulkInputs:
     Attributes:
         values: Pictures (B, 3, H, W) or skeletons (B, 3, T, V).
         modality: `image` or `skeleton`.
+        task: Name of the task they were prepared for.
         grid: (rows, columns) of tokens, P = rows * columns.
         base: Grid whose position table is resized to `grid`; None: the table is that of `grid` itself.
-        valid: (rows, columns) that each picture fills, where pictures of different sizes are padded.
+        valid: Shape (B, 2), (rows, columns) that each picture fills, where pictures of different sizes are padded.
         token_mask: Shape (B, P), False for tokens that are padding, where there are any.
     """
 
     values: torch.Tensor
     modality: str
+    task: str
     grid: tuple[int, int]
     base: tuple[int, int] | None = None
-    valid: list[tuple[int, int]] | None = None
+    valid: torch.Tensor | None = None
     token_mask: torch.Tensor | None = None
 
 
@@ -66,6 +69,17 @@ class HulkModelOutput(ModelOutput):
     decoder_attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
+def _check_padding(tokens: torch.Tensor, valid: torch.Tensor) -> None:
+    """Raises ValueError unless the patches (B, rows, columns) of each picture are a rectangle at the top left."""
+    rows, columns = (torch.arange(length, device=tokens.device) for length in tokens.shape[1:])
+    rectangles = (rows[:, None] < valid[:, 0, None, None]) & (columns < valid[:, 1, None, None])
+    if not valid.all() or not torch.equal(rectangles, tokens):
+        raise ValueError(
+            "pixel_mask: expected 1 for a rectangle at the top left of each picture and 0 for padding at its right "
+            "and bottom, got something else (a mask with 1 for padding?)"
+        )
+
+
 class HulkModel(HulkPreTrainedModel):
     """The shared trunk of Hulk. Every stage is a module that can be called alone.
 
@@ -91,11 +105,12 @@ class HulkModel(HulkPreTrainedModel):
         image_tasks = [task for task in tasks if task.input == "image"]
         self.tokenizers = nn.ModuleDict()
         if image_tasks:
-            sizes = [task.image_size for task in image_tasks]
+            sizes = {task.name: task.image_size for task in image_tasks}
             self.tokenizers["image"] = HulkImageTokenizer(config.vision_config, sizes)
         if len(image_tasks) < len(tasks):
+            names = [task.name for task in tasks if task.input == "skeleton"]
             width = config.vision_config.hidden_size
-            self.tokenizers["skeleton"] = HulkSkeletonTokenizer(config.skeleton_config, width)
+            self.tokenizers["skeleton"] = HulkSkeletonTokenizer(config.skeleton_config, width, names)
         self.encoder = HulkEncoder(config.vision_config)
         self.neck = HulkNeck(config)
         self.decoder = HulkDecoder(
@@ -140,11 +155,11 @@ class HulkModel(HulkPreTrainedModel):
                 )
         if task.input == "skeleton":
             self.tokenizers["skeleton"].check(skeletons)
-            return HulkInputs(skeletons, task.input, self.config.skeleton_config.grid)
+            return HulkInputs(skeletons, task.input, task.name, self.config.skeleton_config.grid)
         if task.queries != "anchor":
-            if pixel_mask is not None and not bool(pixel_mask.all()):
+            if pixel_mask is not None and not torch.compiler.is_compiling() and not pixel_mask.all():
                 raise ValueError(f"pixel_mask: task {task.name!r} takes no padded pictures, expected None or all ones")
-            return HulkInputs(pixel_values, task.input, self.tokenizers["image"].grid(pixel_values))
+            return HulkInputs(pixel_values, task.input, task.name, self.tokenizers["image"].grid(pixel_values))
         return self._prepare_any_size(task, pixel_values, pixel_mask)
 
     def _prepare_any_size(
@@ -162,20 +177,25 @@ class HulkModel(HulkPreTrainedModel):
             pixel_mask = pixel_mask.bool()
             pixel_values = pixel_values.masked_fill(~pixel_mask[:, None], 0.0)
             tokens = pixel_mask[:, ::side, ::side]
-            rows, columns = tokens[:, :, 0].sum(dim=1), tokens[:, 0].sum(dim=1)
-            valid = list(zip(rows.tolist(), columns.tolist(), strict=True))
+            valid = torch.stack([tokens[:, :, 0].sum(dim=1), tokens[:, 0].sum(dim=1)], dim=1)
             token_mask = tokens.flatten(1)
-            if not all(min(size) for size in valid):
-                raise ValueError(
-                    "pixel_mask: expected the top left pixel of every picture, got one that is all padding"
-                )
+            # A graph must not look at values, and needs not: where there is no padding, the mask changes nothing.
+            if not torch.compiler.is_compiling():
+                _check_padding(tokens, valid)
+                if token_mask.all():
+                    valid = token_mask = None
         if pixel_values.ndim == 4:
             height, width = pixel_values.shape[-2:]
             pixel_values = nn.functional.pad(pixel_values, (0, -width % side, 0, -height % side))
         grid = self.tokenizers["image"].grid(pixel_values)
-        if valid is not None and all(size == grid for size in valid):
-            valid = token_mask = None
-        return HulkInputs(pixel_values, task.input, grid, self.decoder.places.base_grid(task), valid, token_mask)
+        base = self.decoder.places.base_grid(task)
+        return HulkInputs(pixel_values, task.input, task.name, grid, base, valid, token_mask)
+
+    def layout(self, inputs: HulkInputs) -> tuple:
+        """What the memory of the same values depends on: tasks of one layout can share a pass of the encoder."""
+        config = self.config.vision_config if inputs.modality == "image" else self.config.skeleton_config
+        kind = config.image_positions if inputs.modality == "image" else config.positions
+        return inputs.modality, inputs.grid, inputs.base, inputs.task if kind == "stored" else None
 
     def encode(self, inputs: HulkInputs, **kwargs) -> torch.Tensor:
         """Run tokenizer and encoder.
@@ -194,8 +214,8 @@ class HulkModel(HulkPreTrainedModel):
     def tokenize(self, inputs: HulkInputs) -> torch.Tensor:
         """Run the tokenizer alone: tokens (B, P, C)."""
         if inputs.modality == "skeleton":
-            return self.tokenizers["skeleton"](inputs.values)
-        return self.tokenizers["image"](inputs.values, inputs.base, inputs.valid)
+            return self.tokenizers["skeleton"](inputs.values, inputs.task)
+        return self.tokenizers["image"](inputs.values, inputs.task, inputs.base, inputs.valid)
 
     def decode(
         self, memory: torch.Tensor | None, task: HulkTask, inputs: HulkInputs, auxiliary: bool = False, **kwargs
@@ -229,6 +249,8 @@ class HulkModel(HulkPreTrainedModel):
         skeletons: torch.Tensor | None = None,
         pixel_mask: torch.Tensor | None = None,
         query_tokens: torch.Tensor | None = None,
+        query_mask: torch.Tensor | None = None,
+        memory: torch.Tensor | None = None,
         **kwargs,
     ) -> HulkModelOutput:
         """Encode pictures or skeletons and decode one task.
@@ -240,6 +262,10 @@ class HulkModel(HulkPreTrainedModel):
             skeletons: Shape (B, 3, T, V), sequences of one person each, for tasks that read them.
             pixel_mask: Shape (B, H, W), 1 for pixels and 0 for padding, for detection in batches of different sizes.
             query_tokens: Shape (B, Q, d), embedded words, for caption tasks.
+            query_mask: What words may see (True), broadcastable to (B, heads, Q, P + Q); None: the picture, and words
+                up to themselves.
+            memory: `encoder_last_hidden_state` of an earlier call on the same inputs, shape (B, P, C): the encoder
+                does not run again.
             kwargs: Options of transformers; those that say what to return are named in `HulkModelOutput`.
 
         Raises:
@@ -249,9 +275,17 @@ class HulkModel(HulkPreTrainedModel):
         check_call_options(kwargs)
         resolved = self.resolve_task(task)
         inputs = self.prepare(resolved, pixel_values, skeletons, pixel_mask)
-        memory = self.encode(inputs, **kwargs)
+        if (query_tokens is not None) != (resolved.queries == "token"):
+            raise ValueError(
+                f"query_tokens: expected {'embedded words' if query_tokens is None else 'None'} for task "
+                f"{resolved.name!r}, got {'None' if query_tokens is None else tuple(query_tokens.shape)}"
+            )
+        if memory is None:
+            memory = self.encode(inputs, **kwargs)
+        if query_tokens is not None and query_mask is None:
+            query_mask = word_mask(query_tokens.shape[1], memory.shape[1], device=memory.device)
         states, auxiliary_states = self.decode(
-            memory, resolved, inputs, auxiliary, query_tokens=query_tokens, **kwargs
+            memory, resolved, inputs, auxiliary, query_tokens=query_tokens, attention_mask=query_mask, **kwargs
         )
         return HulkModelOutput(
             last_hidden_state=states,

@@ -5,13 +5,15 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_hulk import HulkConfig
 from .heads_hulk import HulkDenseHead
 from .loss_pose_hulk import pose_loss
-from .modeling_hulk import HulkModel
-from .pretrained_hulk import HulkPreTrainedModel, check_call_options
+from .modeling_hulk import HulkInputs, HulkModel, HulkModelOutput
+from .pretrained_hulk import HulkPreTrainedModel, check_call_options, keys_of_other_families
+from .tasks_hulk import HulkTask
 
 
 @dataclass
@@ -45,6 +47,49 @@ class HulkPoseEstimatorOutput(ModelOutput):
     decoder_attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
+def read_pose(
+    heads: nn.Module,
+    outputs: HulkModelOutput,
+    task: HulkTask,
+    inputs: HulkInputs,
+    labels: torch.Tensor | None = None,
+    label_weights: torch.Tensor | None = None,
+) -> HulkPoseEstimatorOutput:
+    """From query states to heat maps.
+
+    Args:
+        heads: Any module with a `dense_head` that serves the task.
+        outputs: What the trunk gave for the task, with `auxiliary=True` where the loss is wanted.
+        task: A task of family `pose`.
+        inputs: What the trunk read.
+        labels: See `HulkForPoseEstimation.forward`.
+        label_weights: See there.
+
+    Raises:
+        ValueError: Labels that do not fit.
+    """
+    # Deep supervision: with labels, the head reads the states of all decoder layers, the last one first.
+    states = torch.stack([outputs.last_hidden_state, *(outputs.auxiliary_hidden_states or ())])
+    heatmaps, presence_logits = heads.dense_head(states.flatten(0, 1), task, inputs.grid)
+    heatmaps = heatmaps.unflatten(0, states.shape[:2])
+    presence_logits = presence_logits.unflatten(0, states.shape[:2])
+    loss = loss_dict = None
+    if labels is not None:
+        loss_dict = pose_loss(heatmaps, presence_logits, labels, label_weights, task)
+        loss = torch.stack(list(loss_dict.values())).sum()
+    return HulkPoseEstimatorOutput(
+        loss=loss,
+        loss_dict=loss_dict,
+        heatmaps=heatmaps[0],
+        presence_logits=presence_logits[0],
+        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+        hidden_states=outputs.hidden_states,
+        attentions=outputs.attentions,
+        decoder_hidden_states=outputs.decoder_hidden_states,
+        decoder_attentions=outputs.decoder_attentions,
+    )
+
+
 class HulkForPoseEstimation(HulkPreTrainedModel):
     """Hulk with the dense head of its pose tasks.
 
@@ -57,19 +102,11 @@ class HulkForPoseEstimation(HulkPreTrainedModel):
         torch.Size([1, 17, 64, 48])
     """
 
-    # Heads of other families and what only they use, when a checkpoint of many tasks is loaded.
-    _keys_to_ignore_on_load_unexpected = [
-        r"^(text|box|mesh|caption)_head\.",
-        r"^hulk\.tokenizers\.(?!image\.)",
-        r"^hulk\.tokenizers\.image\.position_tables\.",
-        r"^hulk\.decoder\.queries\.(?!pose\.)",
-        r"^hulk\.decoder\.modality_indicators\.(?!(image|pose)\.)",
-        r"^hulk\.decoder\.position_mlp_1d\.",
-        r"^dense_head\.\w+\.(?!pose)[\w-]+\.",
-        r"^dense_head\.label_features\.(?!pose)",
-    ]
+    _keys_to_ignore_on_load_unexpected = keys_of_other_families("pose")
+    lora_modules_to_save = ("dense_head",)
 
     def __init__(self, config: HulkConfig):
+        config = config.of_family("pose")
         super().__init__(config)
         self.hulk = HulkModel(config, families=["pose"])
         self.dense_head = HulkDenseHead(config, list(self.hulk.tasks.values()))
@@ -101,28 +138,8 @@ class HulkForPoseEstimation(HulkPreTrainedModel):
         check_call_options(kwargs)
         resolved = self.hulk.resolve_task(task, family="pose")
         outputs = self.hulk(pixel_values, task=resolved.name, auxiliary=labels is not None, **kwargs)
-        # Deep supervision: with labels, the head reads the states of all decoder layers, the last one first.
-        states = torch.stack([outputs.last_hidden_state, *(outputs.auxiliary_hidden_states or ())])
-        grid = self.hulk.tokenizers["image"].grid(pixel_values)
-        heatmaps, presence_logits = self.dense_head(states.flatten(0, 1), resolved, grid)
-        heatmaps = heatmaps.unflatten(0, states.shape[:2])
-        presence_logits = presence_logits.unflatten(0, states.shape[:2])
-
-        loss = loss_dict = None
-        if labels is not None:
-            loss_dict = pose_loss(heatmaps, presence_logits, labels, label_weights, resolved)
-            loss = torch.stack(list(loss_dict.values())).sum()
-        return HulkPoseEstimatorOutput(
-            loss=loss,
-            loss_dict=loss_dict,
-            heatmaps=heatmaps[0],
-            presence_logits=presence_logits[0],
-            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            decoder_hidden_states=outputs.decoder_hidden_states,
-            decoder_attentions=outputs.decoder_attentions,
-        )
+        inputs = self.hulk.prepare(resolved, pixel_values)
+        return read_pose(self, outputs, resolved, inputs, labels, label_weights)
 
 
-__all__ = ["HulkForPoseEstimation", "HulkPoseEstimatorOutput"]
+__all__ = ["HulkForPoseEstimation", "HulkPoseEstimatorOutput", "read_pose"]

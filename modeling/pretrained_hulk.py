@@ -11,9 +11,14 @@ from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import TransformersKwargs
 
+from .body_hulk import HulkBodyTables
 from .configuration_hulk import HulkConfig
+from .head_box_hulk import HulkAnchors, HulkBoxHead
 from .heads_hulk import HulkLabelFeatures
 from .positions_hulk import HulkGridPositions, HulkSequencePositions
+from .queries_hulk import HulkBodyPlaces
+from .task_description_hulk import FAMILIES
+from .tokenizers_hulk import HulkSkeletonTokenizer
 
 # What may come along with the arguments of a model: options of transformers (with what its Trainer adds), and ours.
 _CALL_OPTIONS = frozenset(TransformersKwargs.__annotations__) | {
@@ -22,6 +27,53 @@ _CALL_OPTIONS = frozenset(TransformersKwargs.__annotations__) | {
     "return_dict",
     "use_cache",
 }
+
+
+# What adapters go into: queries and values of every attention of the shared trunk (peft's `target_modules`, which has
+# to match a whole name). The heads are named by `lora_modules_to_save` of each task class.
+LORA_TARGET_MODULES = r".*\.(encoder|decoder)\.layers\.\d+\.attention\.(q_proj|v_proj)"
+
+# Family -> what it needs of a checkpoint beside the encoder, neck and decoder layers.
+FAMILY_HEADS = {
+    "pose": ["dense_head"],
+    "parsing": ["dense_head"],
+    "detection": ["box_head"],
+    "attributes": ["text_head"],
+    "action": ["text_head"],
+    "mesh": ["mesh_head"],
+    "caption": ["text_head", "caption_head"],
+}
+
+
+def keys_of_other_families(family: str) -> list[str]:
+    """Patterns of the tensors that a class of one family passes over when it loads a checkpoint of several.
+
+    Args:
+        family: Name of a family.
+
+    Returns:
+        Regular expressions for `_keys_to_ignore_on_load_unexpected`.
+    """
+    own, kind = FAMILY_HEADS[family], FAMILIES[family]
+    others = sorted({head for heads in FAMILY_HEADS.values() for head in heads} - set(own))
+    patterns = [
+        rf"^({'|'.join(others)})\.",
+        rf"^hulk\.tokenizers\.(?!{kind.input}\.)",
+        r"^hulk\.tokenizers\.\w+\.position_tables\.",
+        rf"^hulk\.decoder\.queries\.(?!{family}\.)",
+        rf"^hulk\.decoder\.modality_indicators\.(?!({kind.input}|{family})\.)",
+        r"^hulk\.decoder\.places\.(grids|queries)\.",
+        # Parts of a head that belong to a task, or to a family.
+        *(
+            rf"^{head}\.(norms|upsamplers|label_features|token_features|anchors|bodies)\.(?!{family}(-|\.))"
+            for head in own
+        ),
+    ]
+    if kind.queries != "body":
+        patterns += [r"^hulk\.decoder\.position_mlp_1d\.", r"^hulk\.decoder\.places\.bodies\."]
+    if kind.positions != "every_layer":
+        patterns.append(r"^hulk\.decoder\.position_mlp_2d\.")
+    return patterns
 
 
 def check_call_options(options: Iterable[str]) -> None:
@@ -50,6 +102,8 @@ class HulkPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    # Modules that learn a task of their own and are trained whole beside adapters.
+    lora_modules_to_save: tuple[str, ...] = ()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
@@ -69,11 +123,23 @@ class HulkPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, HulkGridPositions | HulkSequencePositions):
+        if isinstance(module, HulkGridPositions | HulkSequencePositions | HulkBodyPlaces | HulkBodyTables):
             module.reset_tables()
         elif isinstance(module, HulkLabelFeatures):
             for features in module.buffers(recurse=False):
                 init.normal_(features)
+        elif isinstance(module, HulkAnchors):
+            module.reset_anchors()
+        elif isinstance(module, HulkBoxHead):
+            module.reset_logit_parameters()
+        elif isinstance(module, HulkSkeletonTokenizer) and module.config.joint_text:
+            init.zeros_(module.joint_text_features)
 
 
-__all__ = ["HulkPreTrainedModel", "check_call_options"]
+__all__ = [
+    "FAMILY_HEADS",
+    "LORA_TARGET_MODULES",
+    "HulkPreTrainedModel",
+    "check_call_options",
+    "keys_of_other_families",
+]

@@ -28,6 +28,8 @@ class HulkFamily:
         loss_terms: The terms of the loss, which `HulkTask.loss_weights` may weigh.
         upsampled: What the dense head makes finer: the `similarity` of queries and labels, one up-sampler per task, or
             the `queries` themselves, one up-sampler for the family; None for families of other heads.
+        problem_type: How transformers' pipelines turn logits into scores, where it is a classification: sigmoid for
+            `multi_label_classification`, softmax for `single_label_classification`.
     """
 
     input: str
@@ -36,14 +38,19 @@ class HulkFamily:
     positions: str
     loss_terms: tuple[str, ...]
     upsampled: str | None = None
+    problem_type: str | None = None
 
 
 FAMILIES: dict[str, HulkFamily] = {
     "pose": HulkFamily("image", "patch", "full", "every_layer", ("heatmap", "presence"), "similarity"),
     "parsing": HulkFamily("image", "patch", "diagonal", "every_layer", ("mask", "dice", "presence"), "queries"),
     "detection": HulkFamily("image", "anchor", "diagonal", "every_layer", ("class", "box", "giou")),
-    "attributes": HulkFamily("image", "label", "diagonal", "once", ("attributes",)),
-    "action": HulkFamily("skeleton", "label", "diagonal", "once", ("action",)),
+    "attributes": HulkFamily(
+        "image", "label", "diagonal", "once", ("attributes",), problem_type="multi_label_classification"
+    ),
+    "action": HulkFamily(
+        "skeleton", "label", "diagonal", "once", ("action",), problem_type="single_label_classification"
+    ),
     "mesh": HulkFamily("image", "body", "full", "every_layer", ("joints_3d", "vertices", "joints_2d", "edge_normal")),
     "caption": HulkFamily("image", "token", "diagonal", "once", ("caption",)),
 }
@@ -93,9 +100,15 @@ class HulkTask:
         anchor_patterns: Queries per reference point, each with a learned token of its own, for detection.
         max_length: Tokens of a caption, and of the query sequence.
         vocabulary_size: Number of words of a caption task.
+        own_token_features: Words of captions are embedded from features of their own, and not from those they are
+            compared with; both are the same in the release.
+        label_smoothing: Share of the target that the loss of captions spreads over all words.
+        ignore_padding: Leave padding out of the loss of captions; as released, it is a word to be learned.
         body: Sizes of the body model of a mesh task: `vertices`, a list of counts from coarse to fine, of which the
             coarse ones are queries; `regressed_joints`, the number of joints that its regressor gives (those that are
-            queries are the labels); `restricted`, whether its licence keeps its tables out of checkpoints.
+            queries are the labels); `restricted`, whether its licence keeps its tables out of checkpoints. Once a
+            body is set (`HulkBody.sizes`) also `upsampling` and `faces`, sizes of further tables, `name` and
+            `license`.
 
     Raises:
         ValueError: A field has a value of the wrong form; the error names the task and the field.
@@ -117,7 +130,10 @@ class HulkTask:
     anchor_patterns: int = 3
     max_length: int = 40
     vocabulary_size: int | None = None
-    body: dict[str, int | list[int]] | None = None
+    own_token_features: bool = False
+    label_smoothing: float = 0.1
+    ignore_padding: bool = False
+    body: dict[str, int | str | list[int]] | None = None
 
     def __post_init__(self):
         put = lambda field, value: object.__setattr__(self, field, value)  # noqa: E731 - the dataclass is frozen
@@ -200,6 +216,8 @@ class HulkTask:
                 f"task {self.name!r}: anchors_per_side and anchor_patterns must be at least 1, got "
                 f"{self.anchors_per_side} and {self.anchor_patterns}"
             )
+        if not isinstance(self.label_smoothing, Real) or not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"task {self.name!r}: label_smoothing must be in [0, 1), got {self.label_smoothing!r}")
         paired = [index for pair in self.flip_pairs for index in pair]
         if len(set(paired)) != len(paired):
             raise ValueError(f"task {self.name!r}: flip_pairs must not overlap, got {self.flip_pairs}")

@@ -162,6 +162,11 @@ _MESH_TASK = HulkTask(
     "mesh-smpl", "mesh", _SMPL_JOINTS, image_size=(224, 224), skeleton=_SMPL_SKELETON,
     body={"vertices": [431, 1723, 6890], "regressed_joints": 17, "restricted": True},
 )
+# The same joints on a body that may be passed on, see `hulk_hf.synthetic.open_body`. No task of the release.
+_OPEN_MESH_TASK = HulkTask(
+    "mesh-open", "mesh", _SMPL_JOINTS, image_size=(224, 224), skeleton=_SMPL_SKELETON,
+    body={"vertices": [500], "regressed_joints": 15, "restricted": False},
+)
 
 _DETECTION_TASKS = tuple(
     HulkTask(name, "detection", ("pedestrian",), image_size=(1344, 1344))
@@ -214,8 +219,8 @@ _ALL_TASKS = (
     *_PARSING_TASKS,
 )
 
-KNOWN_TASKS: dict[str, HulkTask] = {task.name: task for task in _ALL_TASKS}
+OFFICIAL_TASK_IDS: dict[int, str] = {index: task.name for index, task in enumerate(_ALL_TASKS)}
 
-OFFICIAL_TASK_IDS: dict[int, str] = dict(enumerate(KNOWN_TASKS))
+KNOWN_TASKS: dict[str, HulkTask] = {task.name: task for task in (*_ALL_TASKS, _OPEN_MESH_TASK)}
 
 __all__ = ["FAMILIES", "KNOWN_TASKS", "OFFICIAL_TASK_IDS", "HulkFamily", "HulkTask", "mirror_pairs"]

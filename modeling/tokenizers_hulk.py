@@ -14,10 +14,10 @@ class HulkImageTokenizer(nn.Module):
 
     Args:
         config: A `HulkVisionConfig`.
-        image_sizes: (height, width) in pixels of the inputs whose position tables are kept ready.
+        image_sizes: Name of a task -> (height, width) in pixels of the inputs whose position table is kept ready.
     """
 
-    def __init__(self, config, image_sizes: list[tuple[int, int]]):
+    def __init__(self, config, image_sizes: dict[str, tuple[int, int]]):
         super().__init__()
         self.patch_size = config.patch_size
         self.mask_padding = config.mask_padding
@@ -25,7 +25,7 @@ class HulkImageTokenizer(nn.Module):
             config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
         )
         self.modality_embedding = nn.Embedding(1, config.hidden_size)
-        grids = [(height // config.patch_size, width // config.patch_size) for height, width in image_sizes]
+        grids = {task: (h // config.patch_size, w // config.patch_size) for task, (h, w) in image_sizes.items()}
         self.position_tables = HulkGridPositions(config.hidden_size, grids, config.image_positions)
 
     def grid(self, pixel_values: torch.Tensor) -> tuple[int, int]:
@@ -56,15 +56,18 @@ class HulkImageTokenizer(nn.Module):
     def forward(
         self,
         pixel_values: torch.Tensor,
+        task: str,
         base: tuple[int, int] | None = None,
-        valid: list[tuple[int, int]] | None = None,
+        valid: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Tokenize normalised pictures.
 
         Args:
             pixel_values: Shape (B, 3, H, W), RGB, ImageNet mean and standard deviation; padding is 0.
+            task: Name of the task; matters only where position tables are stored.
             base: Grid whose position table is resized to that of the pictures; None: they have a table of their own.
-            valid: (rows, columns) of tokens that each picture fills, where pictures of different sizes are padded.
+            valid: Shape (B, 2), (rows, columns) of tokens that each picture fills, where pictures of different sizes
+                are padded.
 
         Returns:
             Shape (B, H/16 * W/16, C), row-major.
@@ -72,9 +75,9 @@ class HulkImageTokenizer(nn.Module):
         grid = self.grid(pixel_values)
         tokens = self.projection(pixel_values.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
         if base is None:
-            table = self.position_tables(*grid)
+            table = self.position_tables(*grid, task)
         else:
-            table = self.position_tables.resized(base, grid, valid, twice=not self.mask_padding)
+            table = self.position_tables.resized(base, grid, task, valid, twice=not self.mask_padding)
         return tokens + (table + self.modality_embedding.weight).to(tokens.dtype)
 
 
@@ -86,9 +89,10 @@ class HulkSkeletonTokenizer(nn.Module):
     Args:
         config: A `HulkSkeletonConfig`.
         hidden_size: Width C of the tokens.
+        tasks: Names of the tasks that read skeletons.
     """
 
-    def __init__(self, config, hidden_size: int):
+    def __init__(self, config, hidden_size: int, tasks: list[str]):
         super().__init__()
         self.config = config
         frames, joints = config.patch_size
@@ -97,7 +101,7 @@ class HulkSkeletonTokenizer(nn.Module):
         if config.joint_text:
             self.joint_text_mixing = nn.Conv1d(1, 1, kernel_size=joints, stride=joints)
             self.register_buffer("joint_text_features", torch.zeros(config.num_joints, hidden_size))
-        self.position_tables = HulkGridPositions(hidden_size, [config.grid], config.positions)
+        self.position_tables = HulkGridPositions(hidden_size, dict.fromkeys(tasks, config.grid), config.positions)
 
     def check(self, skeletons: torch.Tensor) -> None:
         """Raises ValueError unless `skeletons` has the shape (B, 3, T, V) of the configuration."""
@@ -110,11 +114,12 @@ class HulkSkeletonTokenizer(nn.Module):
         if not skeletons.is_floating_point():
             raise ValueError(f"skeletons: expected a floating dtype, got {skeletons.dtype}")
 
-    def forward(self, skeletons: torch.Tensor) -> torch.Tensor:
+    def forward(self, skeletons: torch.Tensor, task: str) -> torch.Tensor:
         """Tokenize sequences.
 
         Args:
             skeletons: Shape (B, 3, T, V): channels x, y (normalised to about -1..1) and score; one person each.
+            task: Name of the task; matters only where position tables are stored.
 
         Returns:
             Shape (B, frame patches * joint patches, C), frames slow.
@@ -130,7 +135,7 @@ class HulkSkeletonTokenizer(nn.Module):
             # One channel per feature: each is mixed over the joints of a patch with the same two weights.
             mixed = self.joint_text_mixing(self.joint_text_features.T[:, None].to(kernel.dtype))[:, 0].T
             tokens = tokens + mixed.repeat(rows, 1)
-        return tokens + self.position_tables(rows, columns).to(tokens.dtype)
+        return tokens + self.position_tables(rows, columns, task).to(tokens.dtype)
 
 
 __all__ = ["HulkImageTokenizer", "HulkSkeletonTokenizer"]

@@ -42,6 +42,77 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def every_family():
+    """Makes small configurations with tasks of every family; arguments are fields of `HulkConfig`."""
+    from hulk_hf.modeling.configuration_hulk import HulkConfig
+    from hulk_hf.modeling.tasks_hulk import HulkTask
+
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    small = {"image_size": (64, 48)}
+    tasks = [
+        HulkTask("pose-small", "pose", ("head", "left hand", "right hand"), **small),
+        HulkTask("pose-other", "pose", ("head", "neck"), **small),
+        HulkTask("parsing-small", "parsing", ("background", "left arm", "right arm", "hat"), image_size=(64, 64)),
+        HulkTask("detection-small", "detection", ("person",), image_size=(96, 96), anchors_per_side=3),
+        HulkTask("detection-other", "detection", ("person", "car"), image_size=(96, 96), anchors_per_side=4),
+        HulkTask("attributes-small", "attributes", ("hat", "bag", "dress"), **small),
+        HulkTask("action-small", "action", ("run", "sit", "wave", "fall")),
+        "mesh-open",
+        HulkTask("caption-small", "caption", vocabulary_size=120, max_length=8, **small),
+    ]
+
+    def make(**fields) -> HulkConfig:
+        settings = {
+            "vision_config": {"hidden_size": 32, "drop_path_rate": 0.0, **sizes},
+            "decoder_config": {"hidden_size": 16, **sizes},
+            "skeleton_config": {"num_frames": 14, "num_joints": 5},
+            "text_feature_size": 24,
+            "tasks": tasks,
+        }
+        return HulkConfig(**(settings | fields))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def family_inputs() -> dict[str, dict]:
+    """Family -> arguments of a forward pass of a model of `every_family`, two samples each."""
+    import torch
+
+    generator = torch.Generator().manual_seed(2)
+    small = {"pixel_values": torch.randn(2, 3, 64, 48, generator=generator)}
+    made = {"skeletons": torch.randn(2, 2, 3, 14, 5, generator=generator)}
+    sizes = {"parsing": (64, 64), "detection": (96, 80), "mesh": (224, 224)}
+    others = {
+        family: {"pixel_values": torch.randn(2, 3, *size, generator=generator)} for family, size in sizes.items()
+    }
+    return {"pose": small, "attributes": small, "caption": small, "action": made, **others}
+
+
+@pytest.fixture(scope="session")
+def family_labels():
+    """Makes what a family's `forward` takes beside `family_inputs` to compute a loss; alike each time."""
+    import torch
+
+    def make(family: str) -> dict:
+        random = torch.Generator().manual_seed(3)
+        box = {"boxes": torch.tensor([[0.5, 0.5, 0.2, 0.4]]), "class_labels": torch.tensor([0])}
+        parts = {"labels": torch.randint(0, 4, (2, 64, 64), generator=random), "num_points": 32}
+        joints = {"joints_3d": torch.rand(2, 14, 4, generator=random), "has_3d_joints": torch.ones(2)}
+        return {
+            "pose": {"labels": torch.rand(2, 3, 16, 12, generator=random), "label_weights": torch.ones(2, 3)},
+            "parsing": {**parts, "generator": torch.Generator().manual_seed(4)},
+            "detection": {"labels": [box, box]},
+            "attributes": {"labels": torch.tensor([[0, 1, 1], [1, 0, -1]])},
+            "action": {"labels": torch.tensor([1, 3])},
+            "mesh": {"labels": joints},
+            "caption": {"labels": torch.tensor([[101, 7, 8, 102, 0], [101, 9, 102, 0, 0]])},
+        }[family]
+
+    return make
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--need-recordings",
@@ -58,7 +129,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _count_parity(reporter: pytest.TerminalReporter) -> dict[str, int]:
     return {
-        outcome: sum("parity" in report.keywords for report in reporter.stats.get(outcome, []))
+        outcome: sum("parity" in getattr(report, "keywords", ()) for report in reporter.stats.get(outcome, []))
         for outcome in ("passed", "failed", "error", "skipped")
     }
 

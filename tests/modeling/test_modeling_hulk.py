@@ -117,17 +117,17 @@ def test_loading_through_the_meta_device_fills_what_no_file_holds(image_position
     model.save_pretrained(tmp_path)
     loaded = HulkForPoseEstimation.from_pretrained(tmp_path)
     assert_same(heatmaps(loaded, pixels), heatmaps(model, pixels))
-    assert torch.equal(loaded.hulk.decoder.places.grids(4, 3), stretched_sincos_2d(32, 4, 3))
+    assert torch.equal(loaded.hulk.decoder.places.grids(4, 3, "pose-small"), stretched_sincos_2d(32, 4, 3))
     if image_positions != "stored":
         formula = stretched_sincos_2d if image_positions == "stretched" else sincos_2d
-        assert torch.equal(loaded.hulk.tokenizers["image"].position_tables(4, 3), formula(48, 4, 3))
+        assert torch.equal(loaded.hulk.tokenizers["image"].position_tables(4, 3, "pose-small"), formula(48, 4, 3))
     assert torch.equal(loaded.dense_head.label_features("pose-small"), model.dense_head.label_features("pose-small"))
     assert not [name for name, tensor in [*loaded.named_parameters(), *loaded.named_buffers()] if tensor.is_meta]
 
 
 def test_a_fresh_model_has_tables_and_label_features():
     fresh = HulkForPoseEstimation(small_config())
-    assert torch.equal(fresh.hulk.decoder.places.grids(4, 3), stretched_sincos_2d(32, 4, 3))
+    assert torch.equal(fresh.hulk.decoder.places.grids(4, 3, "pose-small"), stretched_sincos_2d(32, 4, 3))
     assert 0.5 < fresh.dense_head.label_features("pose-small").std() < 1.5
 
 
@@ -160,7 +160,7 @@ def test_the_parts_of_other_families_are_passed_over_in_silence(model, pixels, t
         "hulk.decoder.queries.parsing.weight",
         "hulk.decoder.queries.attributes.weight",
         "hulk.decoder.modality_indicators.parsing.weight",
-        "hulk.tokenizers.image.position_tables.30x30.weight",
+        "hulk.tokenizers.image.position_tables.parsing-lip.weight",
         "hulk.decoder.position_mlp_1d.fc1.weight",
         "dense_head.norms.parsing-lip.weight",
         "dense_head.upsamplers.parsing.deconv1.weight",
@@ -352,7 +352,7 @@ def test_hidden_states_and_attentions_of_encoder_and_decoder(pixels):
     everything = {f"output_{name}": True for name in names}
     with torch.no_grad():
         outputs = model(pixels, **everything)
-        tokens = model.hulk.tokenizers["image"](pixels)
+        tokens = model.hulk.tokenizers["image"](pixels, "pose-small")
     assert [tuple(state.shape) for state in outputs.hidden_states] == [(2, 12, 48)] * (3 + 1)
     assert torch.equal(outputs.hidden_states[0], tokens)
     assert torch.equal(model.hulk.encoder.layernorm(outputs.hidden_states[-1]), outputs.encoder_last_hidden_state)
@@ -476,9 +476,9 @@ def test_the_width_of_the_upsamplers_is_that_of_the_decoder_unless_given(pixels)
 @torch.no_grad()
 def test_a_grid_without_a_stored_table_gets_one_resized():
     tables = build(small_config(vision={"image_positions": "stored"})).hulk.tokenizers["image"].position_tables
-    stored = tables(4, 3).T.reshape(1, -1, 4, 3)
+    stored = tables(4, 3, "pose-small").T.reshape(1, -1, 4, 3)
     resized = torch.nn.functional.interpolate(stored, size=(6, 5), mode="bicubic", align_corners=False)
-    assert torch.equal(tables(6, 5), resized.flatten(2)[0].T)
+    assert torch.equal(tables(6, 5, "pose-small"), resized.flatten(2)[0].T)
 
 
 def test_a_configuration_without_pose_tasks_is_refused():
