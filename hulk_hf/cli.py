@@ -114,6 +114,51 @@ def verify(
 
 
 @app.command()
+def convert(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Official files, folders, TASK=FILE, or a repository of the hub."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the weights on disk: float32, float16, bfloat16. [default: that of the files]", show_default=False
+        ),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="Task names or official numbers, with commas. [default: all]", show_default=False),
+    ] = None,
+    vocab: Annotated[
+        str | None,
+        typer.Option(
+            help="Of captions: vocab.txt, or what has one. [default: bert-base-uncased of the hub]", show_default=False
+        ),
+    ] = None,
+    keep_task_copies: Annotated[
+        bool, typer.Option("--keep-task-copies", help="Where shared tensors differ, write a checkpoint per group.")
+    ] = False,
+    include_body_model: Annotated[
+        bool, typer.Option("--include-body-model", help="Also write the restricted body model, into its own file.")
+    ] = False,
+) -> None:
+    """Turn official files, one per task, into one checkpoint."""
+    from hulk_hf.conversion.official import convert as run
+    from hulk_hf.conversion.official import split_names
+
+    run(
+        sources,
+        output,
+        dtype=dtype,
+        tasks=split_names(tasks),
+        vocabulary=vocab,
+        keep_task_copies=keep_task_copies,
+        include_body_model=include_body_model,
+    )
+
+
+@app.command()
 def synthesize(
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("outputs/people.png"),
     count: Annotated[int, typer.Option(min=1, help="How many people.")] = 24,
