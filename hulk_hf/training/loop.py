@@ -156,8 +156,9 @@ def build_model(recipe: Recipe) -> HulkForPoseEstimation:
     """Build the model of a recipe: a preset with the shipped label features, or an earlier checkpoint."""
     if recipe.model.start_from is not None:
         return HulkForPoseEstimation.from_pretrained(recipe.model.start_from)
-    if recipe.model.task not in KNOWN_TASKS:
-        raise ValueError(f"recipe.model.task: no known task {recipe.model.task!r}, expected {sorted(KNOWN_TASKS)}")
+    known = sorted(name for name, task in KNOWN_TASKS.items() if task.family == "pose")
+    if recipe.model.task not in known:
+        raise ValueError(f"recipe.model.task: expected a pose task, one of {known}, got {recipe.model.task!r}")
     task = dataclasses.replace(KNOWN_TASKS[recipe.model.task], image_size=recipe.model.image_size)
     model = HulkForPoseEstimation(HulkConfig.preset(recipe.model.preset, tasks=[task]))
     initialize_from_scratch(model, {task.name: load_label_features(task.name)})
