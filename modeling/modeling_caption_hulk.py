@@ -139,8 +139,6 @@ class HulkForCaptioning(HulkPreTrainedModel, GenerationMixin):
     # Masks of words are explicit ones, which these implementations do not take.
     _supports_flash_attn = False
     _supports_flex_attn = False
-    # The loss is a mean over words, however many batches a step of the optimiser gathers.
-    accepts_loss_kwargs = False
     _can_record_outputs = HulkModel._can_record_outputs
     _keys_to_ignore_on_load_unexpected = keys_of_other_families("caption")
     lora_modules_to_save = ("text_head", "caption_head")

@@ -119,8 +119,6 @@ class HulkForHumanParsing(HulkPreTrainedModel):
 
     _keys_to_ignore_on_load_unexpected = keys_of_other_families("parsing")
     lora_modules_to_save = ("dense_head",)
-    # The loss is a mean over this batch: a Trainer that accumulates gradients has to average over its batches.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: HulkConfig):
         config = config.of_family("parsing")

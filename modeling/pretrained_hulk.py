@@ -102,6 +102,8 @@ class HulkPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    # Losses are means over a batch: a Trainer that accumulates gradients has to average over its batches.
+    accepts_loss_kwargs = False
     # Modules that learn a task of their own and are trained whole beside adapters.
     lora_modules_to_save: tuple[str, ...] = ()
 

@@ -74,6 +74,22 @@ def test_the_trainer_of_transformers_reduces_the_loss_and_evaluates(tmp_path):
     torch.testing.assert_close(heatmaps(loaded, pixels), heatmaps(model.eval(), pixels))
 
 
+def test_accumulated_gradients_are_those_of_one_batch(tmp_path):
+    rows = [{name: rows[i] for name, rows in batch.items()} for batch in batches(1) for i in range(4)]
+    found = []
+    for size in (4, 1):
+        arguments = TrainingArguments(
+            str(tmp_path), max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=4 // size,
+            learning_rate=0.0, logging_steps=1, seed=0, report_to="none", use_cpu=True, save_strategy="no",
+            disable_tqdm=True,
+        )  # fmt: skip
+        trainer = Trainer(build(), arguments, train_dataset=rows)
+        trainer.train()
+        found.append(trainer.state.log_history[0])
+    for figure in ("loss", "grad_norm"):
+        assert found[1][figure] == pytest.approx(found[0][figure], rel=1e-4)
+
+
 def test_lora_trains_saves_loads_and_merges_to_the_same_outputs(pixels, tmp_path):
     peft = pytest.importorskip("peft")
     base = build()
