@@ -15,9 +15,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import transformers
+from transformers import BaseImageProcessor
 
 import hulk_hf.modeling
+from hulk_hf.conversion.model_card import default_card, front_matter
+from hulk_hf.conversion.published_families import PUBLISHED_FAMILIES, published_families
 
 SOURCES = Path(hulk_hf.modeling.__path__[0]).resolve()
 """Where the files that travel with a checkpoint lie."""
@@ -26,54 +30,35 @@ _AUTO_MAP = {
     "AutoConfig": "configuration_hulk.HulkConfig",
     "AutoModel": "modeling_hulk.HulkModel",
 }
-# Family -> Auto class and the class behind it.
-_FAMILY_AUTO_MAP = {
-    "pose": {"AutoModelForPoseEstimation": "modeling_pose_hulk.HulkForPoseEstimation"},
-}
-# Family -> pipelines that work on a checkpoint of that family.
-_FAMILY_PIPELINES: dict[str, dict[str, dict[str, Any]]] = {
-    "pose": {
-        "human-pose": {
-            "impl": "pipeline_pose_hulk.HumanPosePipeline",
-            "pt": ["AutoModelForPoseEstimation"],
-            "type": "image",
-        }
-    },
-}
-
-_FRONT_MATTER = """---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: keypoint-detection
-tags:
-- custom_code
-- hulk
-- human-pose-estimation
----
-"""
+# Files of a repository that an upload replaces as a whole: what is not written again would be left over.
+_REPLACED = ["*_hulk.py", "*.safetensors", "*.safetensors.index.json"]
 
 
 def export_folder(
     model: transformers.PreTrainedModel,
-    processor: transformers.BaseImageProcessor,
+    processor: transformers.BaseImageProcessor | None,
     folder: str | os.PathLike[str],
     card: str | None = None,
     *,
+    tokenizer: transformers.PreTrainedTokenizerBase | None = None,
     link_sources: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Write model, processor, sources and card into a folder that serves every way of loading.
 
     `AutoConfig`, `AutoModel`, the Auto classes of the model's families, `AutoImageProcessor` and `pipeline` load it,
-    with the package installed, or with `trust_remote_code=True` without. Everything is written beside the folder first
-    and then renamed, so that a failure leaves no half-written folder.
+    with the package installed, or with `trust_remote_code=True` without. Only the tasks whose weights the model holds
+    are in its configuration. Everything is written beside the folder first and then renamed, so that a failure leaves
+    no half-written folder.
 
     Args:
         model: A Hulk model.
-        processor: Its image processor.
+        processor: Its image processor. None: that of its default task, or none where there is no such class yet; one
+            of transformers may be given then, for a pipeline of transformers.
         folder: Where to write; it must not exist, or be empty.
         card: Text of the model card; YAML front matter is put before it if it has none. None: a short card that says
             what the folder holds and claims nothing else.
+        tokenizer: The tokenizer of its captions.
         link_sources: Link to the sources of this installation instead of copying them, relative to the folder. For a
             checkpoint that is kept in the same repository as the sources.
         overwrite: Replace an existing folder, if it holds a checkpoint.
@@ -82,22 +67,27 @@ def export_folder(
         The folder.
 
     Raises:
-        ValueError: `model` is no Hulk model, or `processor` none of the classes that travel with one.
+        ValueError: `model` is no Hulk model, or holds adapters beside its weights, or `processor` makes no inputs of
+            its families.
         FileExistsError: The folder holds something, and `overwrite` does not allow to replace it.
     """
-    families = _check_parts(model, processor)
+    _check_model(model)
+    families = published_families(model)
+    processor = _own_processor(model, families) if processor is None else processor
+    _check_processor(processor, families)
     folder = Path(os.path.abspath(folder))
     _check_target(folder, overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        model.save_pretrained(draft)
-        processor.save_pretrained(draft)
-        _add_remote_code_fields(draft, processor, families)
+        for part in (model, processor, tokenizer):
+            if part is not None:
+                part.save_pretrained(draft)
+        _write_fields(draft, model, processor, families)
         for source in source_files():
             _place(source, draft / source.name, link_sources)
         text = default_card(model) if card is None else card
-        text = text if text.startswith("---") else _FRONT_MATTER + "\n" + text.lstrip()
+        text = text if text.startswith("---") else front_matter(model) + "\n" + text.lstrip()
         (draft / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
         _make_readable(draft)
         _replace(folder, draft)
@@ -107,62 +97,89 @@ def export_folder(
     return folder
 
 
+def push_to_hub(
+    model: transformers.PreTrainedModel,
+    repo_id: str,
+    processor: transformers.BaseImageProcessor | None = None,
+    card: str | None = None,
+    *,
+    tokenizer: transformers.PreTrainedTokenizerBase | None = None,
+    private: bool | None = None,
+    commit_message: str = "Upload a Hulk checkpoint",
+    token: str | None = None,
+) -> str:
+    """Write a folder as `export_folder` does, and upload it in one commit.
+
+    Args:
+        model: A Hulk model.
+        repo_id: `name` or `organisation/name`; the repository is made if there is none.
+        processor: See `export_folder`.
+        card: See there. None: a card that is in the repository already stays.
+        tokenizer: See there.
+        private: Whether a new repository is private; None: what the account says.
+        commit_message: Title of the commit.
+        token: Access token; None: that of `hf auth login`.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        ValueError: As `export_folder`.
+        huggingface_hub.errors.HfHubHTTPError: The hub refuses.
+    """
+    api = huggingface_hub.HfApi(token=token)
+    with tempfile.TemporaryDirectory(prefix="hulk_hf_") as parent:
+        folder = export_folder(model, processor, Path(parent) / "checkpoint", card, tokenizer=tokenizer)
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        keep_card = card is None and api.file_exists(repo_id, "README.md")
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            commit_message=commit_message,
+            ignore_patterns=["README.md"] if keep_card else None,
+            delete_patterns=_REPLACED,
+        )
+    return commit.commit_url
+
+
 def source_files() -> list[Path]:
     """The files that travel with a checkpoint."""
     return sorted(SOURCES.glob("*_hulk.py"))
 
 
-def default_card(model: transformers.PreTrainedModel) -> str:
-    """A model card that says what can be read from the model itself.
-
-    Args:
-        model: A Hulk model.
-    """
-    config = model.config
-    tasks = [config.task(name) for name in sorted(config.tasks)]
-    rows = "\n".join(
-        f"| `{task.name}` | {task.family} | {task.image_size[0]}x{task.image_size[1]} | {', '.join(task.labels)} |"
-        for task in tasks
-    )
-    vision, decoder = config.vision_config, config.decoder_config
-    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    return f"""{_FRONT_MATTER}
-# Hulk
-
-A Hulk model for transformers with {parameters:.1f} M parameters: encoder {vision.num_hidden_layers} layers of width
-{vision.hidden_size}, decoder {decoder.num_hidden_layers} layers of width {decoder.hidden_size}. This card was written
-by the export and says only what the configuration says; it makes no statement on training data or accuracy.
-
-| task | family | input (height x width) | labels |
-|---|---|---|---|
-{rows}
-
-With the package `hulk-hf` installed:
-
-```python
-import hulk_hf
-
-persons = hulk_hf.pipeline("human-pose", model="path/of/this/folder")("photo.jpg", boxes=[[100, 80, 150, 300]])
-```
-
-Without it, the sources in this folder are used:
-
-```python
-from transformers import pipeline
-
-persons = pipeline("human-pose", model="path/of/this/folder", trust_remote_code=True)("photo.jpg")
-```
-"""
-
-
-def _check_parts(model: Any, processor: Any) -> list[str]:
-    """The families of the model; refuses what would give a folder that cannot be loaded."""
+def _check_model(model: Any) -> None:
+    """Refuse what would give a folder that cannot be loaded."""
     config: Any = getattr(model, "config", None)
-    if getattr(config, "model_type", None) != "hulk" or not hasattr(model, "save_pretrained"):
-        raise ValueError(f"model: expected a Hulk model, got {type(model).__name__}")
-    if _home(processor) not in {source.stem for source in source_files()}:
-        raise ValueError(f"processor: expected a processor of this package, got {type(processor).__name__}")
-    return sorted({task["family"] for task in config.tasks.values()})
+    if getattr(config, "model_type", None) != "hulk" or not isinstance(model, transformers.PreTrainedModel):
+        told = "; merge its adapters first (`merge_and_unload`)" if hasattr(model, "merge_and_unload") else ""
+        raise ValueError(f"model: expected a Hulk model, got {type(model).__name__}{told}")
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            f"model: expected a {type(model).__name__} without adapters, got one with some, which would be all that "
+            "is written; load them by `peft.PeftModel` and merge them first (`merge_and_unload`)"
+        )
+
+
+def _own_processor(model: transformers.PreTrainedModel, families: list[str]) -> transformers.BaseImageProcessor | None:
+    """The processor of the first family that has one here."""
+    for family in families:
+        if PUBLISHED_FAMILIES[family].processor is not None:
+            return PUBLISHED_FAMILIES[family].processor.from_task(model.config.task(family))
+    return None
+
+
+def _check_processor(processor: Any, families: list[str]) -> None:
+    """Refuse a processor that makes other inputs than those of the families."""
+    expected = [PUBLISHED_FAMILIES[family].processor for family in families]
+    names = [wanted.__name__ for wanted in expected if wanted is not None]
+    own = _home(processor) in {source.stem for source in source_files()}
+    known = {published.processor.__name__ for published in PUBLISHED_FAMILIES.values() if published.processor}
+    fits = type(processor).__name__ in names if own or names else isinstance(processor, BaseImageProcessor)
+    if processor is not None and not fits:
+        wanted = " or ".join(names) if names else f"an image processor of transformers, none of {sorted(known)}"
+        raise ValueError(
+            f"processor: expected {wanted} for a model of {families or 'no family'}, got {type(processor).__name__}"
+        )
 
 
 def _home(part: Any) -> str:
@@ -179,24 +196,42 @@ def _check_target(folder: Path, overwrite: bool) -> None:
         raise FileExistsError(f"folder: {folder} holds no checkpoint (config.json), so it is not replaced")
 
 
-def _add_remote_code_fields(folder: Path, processor: Any, families: list[str]) -> None:
-    """Write where the classes lie.
+def _write_fields(folder: Path, model: transformers.PreTrainedModel, processor: Any, families: list[str]) -> None:
+    """Write where the classes lie, and leave out of the configuration what the model does not hold.
 
     Into the files and not into the objects: a configuration that comes from the package hides its pipelines from
     transformers, and a model in use should not change by being exported.
     """
-    processor_map = {"AutoImageProcessor": f"{_home(processor)}.{type(processor).__name__}"}
-    model_map: dict[str, str] = dict(_AUTO_MAP)
+    trunk: Any = getattr(model, "hulk", model)
+    published = [PUBLISHED_FAMILIES[family] for family in families]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["tasks"] = {name: fields for name, fields in config["tasks"].items() if name in trunk.tasks}
+    config["default_tasks"] = {
+        family: name for family, name in config["default_tasks"].items() if name in config["tasks"]
+    }
+    if config.get("label_family") not in config["default_tasks"]:
+        config.pop("label_family", None)
+    config["auto_map"] = _AUTO_MAP | {entry.auto_class: entry.model for entry in published if entry.auto_class}
     pipelines: dict[str, dict[str, Any]] = {}
-    for family in families:
-        model_map |= _FAMILY_AUTO_MAP.get(family, {})
-        pipelines |= _FAMILY_PIPELINES.get(family, {})
-    _update_json(folder / "config.json", {"auto_map": model_map, "custom_pipelines": pipelines})
-    _update_json(folder / "preprocessor_config.json", {"auto_map": processor_map})
+    for entry in published:
+        pipelines |= entry.pipelines if _is_a(processor, entry.processor) else {}
+    config.pop("custom_pipelines", None)
+    if pipelines:
+        config["custom_pipelines"] = pipelines
+    _write_json(folder / "config.json", config)
+    if _home(processor) in {source.stem for source in source_files()}:
+        path = folder / "preprocessor_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["auto_map"] = {"AutoImageProcessor": f"{_home(processor)}.{type(processor).__name__}"}
+        _write_json(path, settings)
 
 
-def _update_json(path: Path, fields: dict[str, Any]) -> None:
-    content = json.loads(path.read_text(encoding="utf-8")) | fields
+def _is_a(part: Any, wanted: Any) -> bool:
+    """Whether something is of a class, of which remote code may have made a second one."""
+    return wanted is not None and type(part).__name__ == wanted.__name__
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -233,4 +268,4 @@ def _replace(folder: Path, draft: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["SOURCES", "default_card", "export_folder", "source_files"]
+__all__ = ["SOURCES", "export_folder", "push_to_hub", "source_files"]

@@ -130,7 +130,7 @@ def read_task(recording: Recording, num_labels: int | None = None, **fields: Any
     if num_labels is not None and num_labels != task.num_labels:
         # What is known of the labels holds for the known ones only.
         labels = tuple(f"label {index}" for index in range(num_labels))
-        unknown = dict.fromkeys(("sigmas", "presence_ratios", "label_weights", "label_spaces"))
+        unknown: dict[str, Any] = dict.fromkeys(("sigmas", "presence_ratios", "label_weights", "label_spaces"))
         task = replace(task, labels=labels, flip_pairs=(), skeleton=(), **unknown)
     mask = recording.field(f"{DECODER_CONFIG}.self_attn_mask_type", "full")
     if mask not in _ATTENTION:
@@ -299,7 +299,7 @@ def compare_terms(
 
     found = []
     for name, values in recorded.items():
-        term = our_term(name, terms)
+        term = our_term(name, terms) or ""
         if "loss" not in name:
             report.left_out[name] = "a figure to watch, not part of the loss"
         elif name in _ABSENT_TERMS:

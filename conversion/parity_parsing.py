@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -62,7 +63,7 @@ def build_parsing_subject(recording: Recording) -> Subject:
     # An eval-mode recording needs none of these; `check_loss` asks for all of them.
     loss = recording.field(LOSS_CONFIG, {})
     weights = {term: loss[name] for term, name in _WEIGHTS.items() if loss.get(name) is not None}
-    fields = {"loss_weights": weights} if weights else {}
+    fields: dict[str, Any] = {"loss_weights": weights} if weights else {}
     if loss.get("sample_weight"):
         fields["presence_ratios"] = loss["sample_weight"]
     pairs = recording.field(f"{_FLIP_CONFIG}.flip_channels", None)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -57,7 +58,9 @@ def build_pose_subject(recording: Recording) -> Subject:
     pairs = recording.tensors.get("in.flip_pairs")
     # An eval-mode recording needs none of these; `check_loss` asks for all of them.
     loss = recording.field(LOSS_CONFIG, {})
-    fields = {"loss_weights": {"heatmap": loss.get("mask_weight", 1.0), "presence": loss.get("class_weight", 1.0)}}
+    fields: dict[str, Any] = {
+        "loss_weights": {"heatmap": loss.get("mask_weight", 1.0), "presence": loss.get("class_weight", 1.0)}
+    }
     if pairs is not None:
         fields["flip_pairs"] = tuple(map(tuple, pairs.reshape(-1, 2).tolist()))
     if loss.get("sample_weight"):

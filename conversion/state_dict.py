@@ -153,8 +153,8 @@ def _fit_task(task: HulkTask, sizes: Mapping[str, int], tensors: Mapping[str, to
             raise ValueError(f"official: {sizes['A']} anchors do not form a square grid")
         task = replace(task, anchors_per_side=side, anchor_patterns=sizes["a"])
     if task.queries == "body":
-        vertices = list((task.body or {})["vertices"])
-        task = replace(task, body={**(task.body or {}), "vertices": [sizes["V"], sizes["W"], *vertices[2:]]})
+        body: dict[str, Any] = dict(task.body or {})
+        task = replace(task, body=body | {"vertices": [sizes["V"], sizes["W"], *body["vertices"][2:]]})
     if "K" in sizes and sizes["K"] != task.num_labels:
         raise ValueError(
             f"task: {task.name!r} has {task.num_labels} labels, but the weights are for {sizes['K']}; give the task "

@@ -33,7 +33,7 @@ def run_demo(output: Path) -> list[list[dict]]:
     rendered = render_person(RENDERED_SEED, "test")
     pictures = [photograph, Image.fromarray(rendered["image"])]
     pipe = hulk_hf.pipeline("human-pose")
-    boxes = [[list(ASTRONAUT_BOX)], [[float(side) for side in rendered["bbox"]]]]
+    boxes: list[list[list[float]]] = [[list(ASTRONAUT_BOX)], [[float(side) for side in rendered["bbox"]]]]
     found = pipe(pictures, boxes=boxes, flip_test=True)
     task = pipe.model.config.task("pose")
     height = 768

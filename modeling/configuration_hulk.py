@@ -229,6 +229,8 @@ class HulkConfig(PreTrainedConfig):
     """
 
     model_type = "hulk"
+    # Of an output; the Trainer would gather the keys and values of captions.
+    keys_to_ignore_at_inference = ["past_key_values"]
     sub_configs_defaults = {
         "vision_config": HulkVisionConfig,
         "skeleton_config": HulkSkeletonConfig,

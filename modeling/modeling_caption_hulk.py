@@ -430,8 +430,8 @@ def words_to_learn(
     for name, given in {"input_ids": input_ids, "attention_mask": attention_mask}.items():
         if given is not None and given.shape != labels.shape:
             raise ValueError(f"{name}: expected the shape of labels, {tuple(labels.shape)}, got {tuple(given.shape)}")
-    shorter = (None if given is None else given[:, :-1] for given in (input_ids, attention_mask, position_ids))
-    return tuple(shorter)
+    mask, places = (None if given is None else given[:, :-1] for given in (attention_mask, position_ids))
+    return input_ids[:, :-1], mask, places
 
 
 def check_words(input_ids: torch.Tensor, position_ids: torch.Tensor | None, task: HulkTask) -> None:

@@ -39,9 +39,9 @@ training into each box.
 
 The rendered people of these figures are the generator's test split. It shares no seed and no body with training. Hues
 of clothes, shades of grey ones, skin tones and the directions people face come from narrow bands that training leaves
-out. Half of the backgrounds are of two kinds that training does not have (hills, brick walls), and pieces of photographs
-come from other photographs. Two stances (a lunge, standing on one leg) and two gestures (a salute, a hand behind the
-head) are not in training either; the other poses are of the same kinds as there, drawn anew.
+out. Half of the backgrounds are of two kinds that training does not have (hills, brick walls), and pieces of
+photographs come from other photographs. Two stances (a lunge, standing on one leg) and two gestures (a salute, a hand
+behind the head) are not in training either; the other poses are of the same kinds as there, drawn anew.
 
 Learning curve (validation split, {validation} rendered people): {curve}.
 

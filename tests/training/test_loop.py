@@ -240,7 +240,7 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(finished_run, cache, tmp_
 def test_start_from_scratch_lets_queries_attend_near_their_place():
     model = build_model(load_recipe("tiny-single-pose")).eval()
     decoder = model.hulk.decoder
-    table = decoder.places.grids(12, 9)
+    table = decoder.places.grids(12, 9, "pose-coco")
     assert torch.allclose(decoder.position_mlp_2d(table), 2 * table, atol=1e-5)
     attention = decoder.layers[0].attention
     placed = 2 * table
