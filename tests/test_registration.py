@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,46 @@ def test_auto_classes_load_hulk(folder: Path) -> None:
     assert type(transformers.AutoImageProcessor.from_pretrained(folder)) is hulk_hf.HulkPoseImageProcessor
 
 
+@pytest.fixture(scope="module")
+def universal(every_family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small checkpoint of all families with random weights."""
+    path = tmp_path_factory.mktemp("universal")
+    hulk_hf.HulkForHumanAnalysis(every_family()).save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("auto_class", "name"),
+    [
+        ("AutoModel", "HulkModel"),
+        ("AutoModelForPoseEstimation", "HulkForPoseEstimation"),
+        ("AutoModelForSemanticSegmentation", "HulkForHumanParsing"),
+        ("AutoModelForObjectDetection", "HulkForPedestrianDetection"),
+        ("AutoModelForImageClassification", "HulkForAttributeRecognition"),
+        ("AutoModelForImageTextToText", "HulkForCaptioning"),
+    ],
+)
+def test_each_auto_class_loads_its_family_from_a_universal_checkpoint(universal, auto_class: str, name: str) -> None:
+    model = getattr(transformers, auto_class).from_pretrained(universal)
+    assert type(model) is getattr(hulk_hf, name)
+    assert registration.AUTO_CLASSES[getattr(transformers, auto_class)] is type(model)
+
+
+@pytest.mark.parametrize("name", ["HulkForActionRecognition", "HulkForMeshRecovery", "HulkForHumanAnalysis"])
+def test_classes_without_an_auto_class_are_imported_by_name(universal, name: str) -> None:
+    model = getattr(hulk_hf, name).from_pretrained(universal)
+    assert type(model).__name__ == name and type(model) not in registration.AUTO_CLASSES.values()
+
+
+def test_all_model_classes_are_public(root: Path) -> None:
+    found = set()
+    for file in (root / "modeling").glob("modeling_*_hulk.py"):
+        found |= set(re.findall(r"^class (HulkFor\w+)\(", file.read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(found) == 8 and found <= set(hulk_hf.__all__)
+
+
 def test_sub_configurations_are_known() -> None:
-    for name in ("hulk_vision", "hulk_decoder"):
+    for name in ("hulk_vision", "hulk_skeleton", "hulk_decoder"):
         assert transformers.AutoConfig.for_model(name).model_type == name
 
 

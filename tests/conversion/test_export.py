@@ -34,7 +34,7 @@ from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
 
 # Run in an interpreter that cannot import the package. The blocker stands in front of every other finder, so neither
 # an editable nor an ordinary installation can be reached.
-WITHOUT_PACKAGE = """
+BLOCKER = """
 import json, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -47,6 +47,9 @@ except ModuleNotFoundError:
     pass
 else:
     raise SystemExit("hulk_hf can be imported here: this test would prove nothing")
+"""
+
+WITHOUT_PACKAGE = """
 import numpy as np, torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForPoseEstimation, pipeline
 folder, picture = sys.argv[1], np.load(sys.argv[2])
@@ -99,7 +102,10 @@ def run_model(model, processor, picture, boxes):
         return model(**inputs).heatmaps, model.hulk(inputs["pixel_values"]).last_hidden_state
 
 
-def test_the_installed_package_loads_it_without_trusting_anything(exported, model, processor, picture, caplog):
+def test_the_installed_package_loads_it_without_trusting_anything(
+    exported, model, processor, picture, caplog, monkeypatch
+):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     boxes = [[10, 5, 60, 90]]
     expected, states = run_model(model, processor, picture, boxes)
     with caplog.at_level(logging.WARNING):
@@ -122,23 +128,28 @@ def test_the_installed_package_loads_it_without_trusting_anything(exported, mode
     )
 
 
-@pytest.mark.parametrize("link_sources", [False, True], ids=["copied", "linked"])
-def test_an_interpreter_without_the_package_loads_it_as_remote_code(link_sources, model, processor, picture, tmp_path):
-    exported = export_folder(model, processor, tmp_path / "checkpoint", link_sources=link_sources)
-    np.save(tmp_path / "picture.npy", picture)
+def run_without_package(code: str, folder: Path, *arguments: Path) -> str:
+    """Run code in an interpreter that cannot import the package; returns its last line of output."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_MODULES_CACHE": str(tmp_path / "modules"),
+        "HF_HOME": str(folder / "home"),
+        "HF_MODULES_CACHE": str(folder / "modules"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_PACKAGE, str(exported), str(tmp_path / "picture.npy")],
-        capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
+        [sys.executable, "-I", "-c", BLOCKER + code, *map(str, arguments)],
+        capture_output=True, text=True, cwd=folder, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    remote = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("link_sources", [False, True], ids=["copied", "linked"])
+def test_an_interpreter_without_the_package_loads_it_as_remote_code(link_sources, model, processor, picture, tmp_path):
+    exported = export_folder(model, processor, tmp_path / "checkpoint", link_sources=link_sources)
+    np.save(tmp_path / "picture.npy", picture)
+    remote = json.loads(run_without_package(WITHOUT_PACKAGE, tmp_path, exported, tmp_path / "picture.npy"))
     boxes = [[10, 5, 60, 90], [40, 20, 50, 70]]
     heatmaps, states = run_model(model, processor, picture, boxes)
     torch.testing.assert_close(torch.tensor(remote["heatmaps"]), heatmaps, atol=1e-6, rtol=1e-5)
