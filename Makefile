@@ -9,16 +9,19 @@ ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench
+.PHONY: help demo test test-common check bench
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 demo: $(VENV)/.demo ## joints drawn on a photograph and on a rendered person: outputs/demo.png
 	$(BIN)/hulk-hf demo --output outputs/demo.png $(ARGS)
 
 test: $(VENV)/.all ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-common: $(VENV)/.all ## transformers' own model tests on every class; fetches its source archive
+	$(BIN)/python -m pytest tests/transformers_common $(ARGS)
 
 check: $(VENV)/.all ## formatting, lint and types
 	$(BIN)/ruff format --check .

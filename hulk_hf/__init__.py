@@ -3,7 +3,10 @@
 """Hulk, the human-centric generalist, for transformers.
 
 Importing this package makes transformers know it: `transformers.pipeline("human-pose")`, `AutoConfig`, `AutoModel`,
-`AutoModelForPoseEstimation` and `AutoImageProcessor` then load Hulk.
+`AutoImageProcessor` and the Auto class of each family then load Hulk: pose `AutoModelForPoseEstimation`, parsing
+`AutoModelForSemanticSegmentation`, detection `AutoModelForObjectDetection`, attributes
+`AutoModelForImageClassification`, captions `AutoModelForImageTextToText`. Classes that no Auto class fits are imported
+from here: `HulkForActionRecognition`, `HulkForMeshRecovery`, and `HulkForHumanAnalysis` with all heads.
 
 >>> import hulk_hf
 >>> persons = hulk_hf.pipeline("human-pose")("photo.jpg")  # doctest: +SKIP
@@ -18,9 +21,17 @@ import transformers
 
 from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.modeling_action_hulk import HulkForActionRecognition
+from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
+from hulk_hf.modeling.modeling_attributes_hulk import HulkForAttributeRecognition
+from hulk_hf.modeling.modeling_caption_hulk import HulkForCaptioning
+from hulk_hf.modeling.modeling_detection_hulk import HulkForPedestrianDetection
 from hulk_hf.modeling.modeling_hulk import HulkModel
+from hulk_hf.modeling.modeling_mesh_hulk import HulkForMeshRecovery
+from hulk_hf.modeling.modeling_parsing_hulk import HulkForHumanParsing
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
+from hulk_hf.modeling.tasks_hulk import HulkTask
 from hulk_hf.registration import BUNDLED_CHECKPOINT, PIPELINES, register
 
 __version__ = "0.1.0"
@@ -53,9 +64,17 @@ def pipeline(
 __all__ = [
     "BUNDLED_CHECKPOINT",
     "HulkConfig",
+    "HulkForActionRecognition",
+    "HulkForAttributeRecognition",
+    "HulkForCaptioning",
+    "HulkForHumanAnalysis",
+    "HulkForHumanParsing",
+    "HulkForMeshRecovery",
+    "HulkForPedestrianDetection",
     "HulkForPoseEstimation",
     "HulkModel",
     "HulkPoseImageProcessor",
+    "HulkTask",
     "HumanPosePipeline",
     "__version__",
     "pipeline",

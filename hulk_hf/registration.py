@@ -6,20 +6,58 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForPoseEstimation
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForImageTextToText,
+    AutoModelForObjectDetection,
+    AutoModelForPoseEstimation,
+    AutoModelForSemanticSegmentation,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES,
+    MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from hulk_hf.modeling.configuration_hulk import HulkConfig, HulkDecoderConfig, HulkVisionConfig
+from hulk_hf.modeling.configuration_hulk import HulkConfig, HulkDecoderConfig, HulkSkeletonConfig, HulkVisionConfig
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.modeling_attributes_hulk import HulkForAttributeRecognition
+from hulk_hf.modeling.modeling_caption_hulk import HulkForCaptioning
+from hulk_hf.modeling.modeling_detection_hulk import HulkForPedestrianDetection
 from hulk_hf.modeling.modeling_hulk import HulkModel
+from hulk_hf.modeling.modeling_parsing_hulk import HulkForHumanParsing
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
 
 # Folder of the checkpoint that comes with the package: small, trained on rendered people, for pose.
 BUNDLED_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "hulk-tiny")
 
+# Auto class -> the class that it loads from a Hulk checkpoint. transformers has none for skeletons, bodies or several
+# families at once: HulkForActionRecognition, HulkForMeshRecovery and HulkForHumanAnalysis are imported by name.
+AUTO_CLASSES = {
+    AutoModel: HulkModel,
+    AutoModelForPoseEstimation: HulkForPoseEstimation,
+    AutoModelForSemanticSegmentation: HulkForHumanParsing,
+    AutoModelForObjectDetection: HulkForPedestrianDetection,
+    AutoModelForImageClassification: HulkForAttributeRecognition,
+    AutoModelForImageTextToText: HulkForCaptioning,
+}
+
 # Pipeline task -> its class and the Auto class of its model.
 PIPELINES = {"human-pose": (HumanPosePipeline, AutoModelForPoseEstimation)}
+
+# Names that transformers' own pipelines look through, and log an error when they do not find the class of their model.
+_NAMES_FOR_PIPELINES = {
+    HulkForHumanParsing: MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES,
+    HulkForPedestrianDetection: MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES,
+    HulkForAttributeRecognition: MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+    HulkForCaptioning: MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+}
 
 
 def register() -> None:
@@ -27,10 +65,12 @@ def register() -> None:
 
     Without `model`, those pipelines load the bundled checkpoint, offline. Calling this again changes nothing.
     """
-    for config in (HulkConfig, HulkVisionConfig, HulkDecoderConfig):
+    for config in (HulkConfig, HulkVisionConfig, HulkSkeletonConfig, HulkDecoderConfig):
         AutoConfig.register(config.model_type, config, exist_ok=True)
-    AutoModel.register(HulkConfig, HulkModel, exist_ok=True)
-    AutoModelForPoseEstimation.register(HulkConfig, HulkForPoseEstimation, exist_ok=True)
+    for auto_class, model_class in AUTO_CLASSES.items():
+        auto_class.register(HulkConfig, model_class, exist_ok=True)
+    for model_class, names in _NAMES_FOR_PIPELINES.items():
+        names[HulkConfig.model_type] = model_class.__name__
     AutoImageProcessor.register(HulkConfig, image_processor_classes={"pil": HulkPoseImageProcessor}, exist_ok=True)
     for task, (pipeline_class, auto_class) in PIPELINES.items():
         if task not in PIPELINE_REGISTRY.supported_tasks:
@@ -43,4 +83,4 @@ def register() -> None:
             )
 
 
-__all__ = ["BUNDLED_CHECKPOINT", "PIPELINES", "register"]
+__all__ = ["AUTO_CLASSES", "BUNDLED_CHECKPOINT", "PIPELINES", "register"]
