@@ -111,11 +111,7 @@ def read_action(
         loss=loss,
         loss_dict=loss_dict,
         logits=logits,
-        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-        hidden_states=outputs.hidden_states,
-        attentions=outputs.attentions,
-        decoder_hidden_states=outputs.decoder_hidden_states,
-        decoder_attentions=outputs.decoder_attentions,
+        **outputs.handed_on(),
     )
 
 

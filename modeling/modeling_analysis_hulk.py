@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from transformers.utils import ModelOutput, can_return_tuple
-from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from .body_hulk import HulkBody, set_body
 from .configuration_hulk import HulkConfig
@@ -114,9 +113,6 @@ class HulkForHumanAnalysis(HulkPreTrainedModel):
         for name in FAMILY_HEADS[family]:
             setattr(single, name, getattr(self, name))
         single.training = self.training
-        # A class that records layers itself would hook the shared ones again, and record them twice.
-        maybe_install_capturing_hooks(self.hulk)
-        single._output_capturing_hooks_installed = True
         return single
 
     def set_body(self, task_name: str, body: HulkBody, store: bool = False) -> None:

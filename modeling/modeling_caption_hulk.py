@@ -106,11 +106,7 @@ def read_caption(
         loss=loss,
         loss_dict=loss_dict,
         logits=logits,
-        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-        hidden_states=outputs.hidden_states,
-        attentions=outputs.attentions,
-        decoder_hidden_states=outputs.decoder_hidden_states,
-        decoder_attentions=outputs.decoder_attentions,
+        **outputs.handed_on(),
     )
 
 
@@ -159,6 +155,15 @@ class HulkForCaptioning(HulkPreTrainedModel, GenerationMixin):
                     )
         self.generation_config = self._default_generation_config()
         self.post_init()
+
+    # Layers are hooked once, by the trunk or by this class, or they would be recorded twice.
+    @property
+    def _output_capturing_hooks_installed(self) -> bool:
+        return getattr(self.hulk, "_output_capturing_hooks_installed", False)
+
+    @_output_capturing_hooks_installed.setter
+    def _output_capturing_hooks_installed(self, installed: bool) -> None:
+        self.hulk._output_capturing_hooks_installed = installed
 
     def _default_generation_config(self) -> GenerationConfig:
         words = {name: getattr(self.config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}

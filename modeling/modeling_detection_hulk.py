@@ -89,11 +89,7 @@ def read_detection(
         logits=logits[0],
         pred_boxes=boxes[0],
         auxiliary_outputs=auxiliary,
-        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-        hidden_states=outputs.hidden_states,
-        attentions=outputs.attentions,
-        decoder_hidden_states=outputs.decoder_hidden_states,
-        decoder_attentions=outputs.decoder_attentions,
+        **outputs.handed_on(),
     )
 
 

@@ -3,6 +3,7 @@
 """HulkModel: tokenizers, shared encoder, neck and shared decoder, without a head."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -67,6 +68,19 @@ class HulkModelOutput(ModelOutput):
     attentions: tuple[torch.FloatTensor, ...] | None = None
     decoder_hidden_states: tuple[torch.FloatTensor, ...] | None = None
     decoder_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+    def handed_on(self) -> dict[str, Any]:
+        """What the outputs of all families hold of the trunk, as their arguments."""
+        return {name: getattr(self, name) for name in _HANDED_ON}
+
+
+_HANDED_ON = (
+    "encoder_last_hidden_state",
+    "hidden_states",
+    "attentions",
+    "decoder_hidden_states",
+    "decoder_attentions",
+)
 
 
 def _check_padding(tokens: torch.Tensor, valid: torch.Tensor) -> None:

@@ -92,11 +92,7 @@ def read_mesh(
         camera=prediction.camera,
         mesh_joints_2d=prediction.mesh_joints_2d,
         joints_2d=prediction.joints_2d,
-        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-        hidden_states=outputs.hidden_states,
-        attentions=outputs.attentions,
-        decoder_hidden_states=outputs.decoder_hidden_states,
-        decoder_attentions=outputs.decoder_attentions,
+        **outputs.handed_on(),
     )
 
 

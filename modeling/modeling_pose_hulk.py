@@ -82,11 +82,7 @@ def read_pose(
         loss_dict=loss_dict,
         heatmaps=heatmaps[0],
         presence_logits=presence_logits[0],
-        encoder_last_hidden_state=outputs.encoder_last_hidden_state,
-        hidden_states=outputs.hidden_states,
-        attentions=outputs.attentions,
-        decoder_hidden_states=outputs.decoder_hidden_states,
-        decoder_attentions=outputs.decoder_attentions,
+        **outputs.handed_on(),
     )
 
 
