@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 .PHONY: help demo test test-common check bench
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/.demo ## joints drawn on a photograph and on a rendered person: outputs/demo.png
 	$(BIN)/hulk-hf demo --output outputs/demo.png $(ARGS)

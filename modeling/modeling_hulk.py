@@ -136,6 +136,13 @@ class HulkModel(HulkPreTrainedModel):
         )
         self.post_init()
 
+    def get_input_embeddings(self) -> nn.Module:
+        """What makes tokens of inputs (of pictures, if both are read).
+
+        Where only adapters are trained and layers are checkpointed re-entrantly, gradients have to begin here.
+        """
+        return self.tokenizers["image" if "image" in self.tokenizers else "skeleton"]
+
     def resolve_task(self, name: str | None = None, family: str | None = None) -> HulkTask:
         """Find a task by task name, family name, or as the default; errors are those of `HulkConfig.task`."""
         return self.tasks[self.config.task_name(name, family)]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import nn
 from torch.utils.data import DataLoader
@@ -68,7 +69,10 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Path(output or Path("runs") / recipe.name)
-    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    if AcceleratorState._shared_state:
+        # The precision of an earlier run in this interpreter, or of somebody else's, is not that of this one.
+        AcceleratorState._reset_state()
+    accelerator = Accelerator(mixed_precision="no" if recipe.mixed_precision == "none" else recipe.mixed_precision)
     if not resume and folder.exists():
         check_is_run(folder)  # in every process, before any of them deletes something
         accelerator.wait_for_everyone()

@@ -127,7 +127,8 @@ class Recipe:
         name: Also the name of the output folder if none is given.
         description: For people.
         seed: Of weights, sampling and augmentation.
-        mixed_precision: `no` or `bf16`, as Accelerate means it: weights and optimiser stay in float32.
+        mixed_precision: `none` or `bf16`, where weights and optimiser stay in float32. (Accelerate says `no`, which is
+            a truth value in YAML.)
         log_every: Steps between lines of the log.
         evaluate_every: Steps between evaluations on the validation split.
         checkpoint_every: Steps between checkpoints.
@@ -143,7 +144,7 @@ class Recipe:
     stages: list[Stage] = field(default_factory=lambda: [Stage()])
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
-    mixed_precision: str = "no"
+    mixed_precision: str = "none"
     log_every: int = 50
     evaluate_every: int = 1000
     checkpoint_every: int = 500
@@ -152,8 +153,8 @@ class Recipe:
     def __post_init__(self) -> None:
         _check_positive(self, "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
         _check_not_negative(self, "seed")
-        if self.mixed_precision not in ("no", "bf16"):
-            raise ValueError(f"mixed_precision: expected 'no' or 'bf16', got {self.mixed_precision!r}")
+        if self.mixed_precision not in ("none", "bf16"):
+            raise ValueError(f"mixed_precision: expected 'none' or 'bf16', got {self.mixed_precision!r}")
         if not self.stages:
             raise ValueError("stages: expected at least one stage, got an empty list")
         _check_augmentation(self.augmentation)

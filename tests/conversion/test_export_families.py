@@ -49,7 +49,11 @@ else:
     raise SystemExit("hulk_hf can be imported here: this test would prove nothing")
 import torch, transformers
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
-for folder in sys.argv[1:]:
+stock, *folders = sys.argv[1:]
+pipe = transformers.pipeline("object-detection", model=stock, trust_remote_code=True)
+assert type(pipe.model).__module__.startswith("transformers_modules")
+assert {box["label"] for box in pipe("photo.jpg", threshold=0.0)} == {"person"}
+for folder in folders:
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
     trunk = transformers.AutoModel.from_pretrained(folder, trust_remote_code=True)
     assert type(trunk).__name__ == "HulkModel"
@@ -67,6 +71,8 @@ for folder in sys.argv[1:]:
             output = model(**given)
             found = output.outputs[task][result] if task else output[result]
             torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+        if recorded["written"] is not None:
+            assert torch.equal(model.generate(**given), recorded["written"])
 assert not [name for name in sys.modules if name.startswith("hulk_hf")]
 """
 
@@ -188,7 +194,10 @@ def test_interpreters_without_the_package_load_them_all(folders, models, family_
                 output = models[kind](**given)
             task = models[kind].config.default_tasks[family] if kind == EVERYTHING else None
             calls.append((task, given, result, output.outputs[task][result] if task else output[result]))
-        torch.save({"class": type(models[kind]).__name__, "calls": calls}, f"{folder}.pt")
+        written = models[kind].generate(**family_inputs[kind]) if kind == "caption" else None
+        torch.save({"class": type(models[kind]).__name__, "calls": calls, "written": written}, f"{folder}.pt")
+    processor = transformers.RTDetrImageProcessorPil(size={"height": 96, "width": 80}, **NORM)
+    stock = export_folder(models["detection"], processor, tmp_path / "stock")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "HF_HOME": str(tmp_path / "home"),
@@ -197,7 +206,7 @@ def test_interpreters_without_the_package_load_them_all(folders, models, family_
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_PACKAGE, *map(str, folders.values())],
+        [sys.executable, "-I", "-c", WITHOUT_PACKAGE, *map(str, [stock, *folders.values()])],
         capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,8 @@ ALLOWED_AT_THE_TOP = {
     "MANIFEST.in",
     "Makefile",
     "NOTICE",
+    "PARITY.json",
+    "PARITY.md",
     "README.md",
     "constraints.txt",
     "conversion",
@@ -143,7 +145,12 @@ def test_all_lists_what_is_public(room_files: dict[str, Path]) -> None:
 def test_tests_mirror_the_tree(root: Path, tracked_files: list[str]) -> None:
     tests = [path for path in tracked_files if path.startswith("tests/")]
     assert not [path for path in tests if path.endswith("__init__.py")]
-    folders = {path.split("/")[1] for path in tests if path.count("/") > 1} - {"house", "data", "examples", "transformers_common"}
+    folders = {path.split("/")[1] for path in tests if path.count("/") > 1} - {
+        "house",
+        "data",
+        "examples",
+        "transformers_common",
+    }
     assert not [name for name in folders if not (root / name).is_dir() and not (root / "hulk_hf" / name).is_dir()]
 
 

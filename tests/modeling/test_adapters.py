@@ -154,6 +154,20 @@ def test_adapters_of_two_tasks_are_switched_on_one_model(folder, family_inputs, 
     check(reloaded.eval())
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("family", CLASSES)
+def test_adapters_learn_through_checkpointed_layers(folder, family_inputs, family_labels, family, reentrant):
+    """Re-entrant checkpoints pass gradients on only where they begin in front of them."""
+    if family == "detection":
+        pytest.importorskip("scipy")
+    base = CLASSES[family].from_pretrained(folder)
+    base.activation_checkpointing_enable({"use_reentrant": reentrant})
+    adapted = peft.get_peft_model(base, lora(base.lora_modules_to_save)).train()
+    adapted(**family_inputs[family], **family_labels(family)).loss.backward()
+    others = [name for name, p in adapted.named_parameters() if p.requires_grad and p.grad is None]
+    assert not [name for name in others if "lora_" in name]
+
+
 def test_the_model_of_all_heads_names_those_it_has(folder):
     base = HulkForHumanAnalysis.from_pretrained(folder)
     adapted = peft.get_peft_model(base, lora(base.lora_modules_to_save))

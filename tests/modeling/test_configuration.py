@@ -258,3 +258,33 @@ def test_task_names_are_their_family_and_a_label_space(name):
     with pytest.raises(ValueError, match=f"task {name!r}: name must be"):
         HulkTask(name, "pose", TWO)
     assert HulkTask("pose-My_set-2", "pose", TWO).name == "pose-My_set-2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"tasks": ["parsing-lip", "parsing-cihp"]}, "parsing-lip"),
+        ({"tasks": ["parsing-lip", "parsing-cihp"], "default_tasks": {"parsing": "parsing-cihp"}}, "parsing-cihp"),
+        ({"tasks": ["attributes-joint", "parsing-lip"]}, "attributes-joint"),
+        ({"tasks": ["attributes-joint", "pose-aic"]}, "pose-aic"),
+        ({"tasks": ["pose-coco", "action-kinetics"], "label_family": "action"}, "action-kinetics"),
+    ],
+)
+def test_labels_are_those_of_the_default_task_of_a_family(fields, expected):
+    config = HulkConfig(**fields)
+    assert config.id2label == dict(enumerate(KNOWN_TASKS[expected].labels))
+    again = HulkConfig.from_dict(config.to_dict())
+    assert again.id2label == config.id2label and again.problem_type == config.problem_type
+
+
+def test_a_configuration_gets_the_labels_of_a_family_without_being_changed():
+    config = HulkConfig(tasks=["pose-coco", "attributes-joint", "caption-joint"])
+    before = config.to_dict()
+    attributes = config.of_family("attributes")
+    assert attributes.id2label[0] == KNOWN_TASKS["attributes-joint"].labels[0]
+    assert attributes.label2id == {label: index for index, label in attributes.id2label.items()}
+    assert attributes.problem_type == "multi_label_classification" and attributes.tasks is config.tasks
+    assert attributes.of_family("pose").problem_type is None and config.of_family("caption").id2label == {}
+    assert config.of_family("mesh") is config and config.to_dict() == before
+    with pytest.raises(ValueError, match="label_family: expected one of the families .*got 'mesh'"):
+        HulkConfig(tasks=["pose-coco"], label_family="mesh")

@@ -273,6 +273,40 @@ def test_layers_are_recorded_for_every_task(every_family, inputs):
     assert all(output[name] is None if name in output else True for output in plain.values() for name in recorded)
 
 
+@torch.no_grad()
+def test_the_trunk_goes_on_from_memory(model, inputs):
+    passes = Passes(model.hulk.encoder)
+    first = model.hulk(inputs["pose"], task="pose")
+    again = model.hulk(inputs["pose"], task="attributes", memory=first.encoder_last_hidden_state)
+    assert passes.count == 1
+    assert torch.equal(again.last_hidden_state, model.hulk(inputs["pose"], task="attributes").last_hidden_state)
+
+
+@torch.no_grad()
+def test_words_in_the_trunk_see_no_later_word(model, inputs):
+    words = torch.randn(2, 4, 16)
+    states = model.hulk(inputs["pose"], task="caption", query_tokens=words).last_hidden_state
+    fewer = model.hulk(inputs["pose"], task="caption", query_tokens=words[:, :2]).last_hidden_state
+    torch.testing.assert_close(states[:, :2], fewer, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="query_tokens: expected embedded words for task 'caption-small', got None"):
+        model.hulk(inputs["pose"], task="caption")
+    with pytest.raises(ValueError, match=r"query_tokens: expected None for task 'pose-small', got \(2, 4, 16\)"):
+        model.hulk(inputs["pose"], task="pose", query_tokens=words)
+
+
+@torch.no_grad()
+def test_captions_record_layers_once_whoever_hooked_them(every_family, inputs):
+    for trunk_first in (True, False):
+        model = HulkForCaptioning(every_family()).eval()
+        options = {"output_hidden_states": True, "output_decoder_hidden_states": True}
+        for _ in range(2):
+            if trunk_first:
+                model.hulk(inputs["caption"], task="caption", query_tokens=torch.zeros(2, 1, 16), **options)
+            outputs = model(inputs["caption"], **options)
+            trunk_first = True
+        assert len(outputs.hidden_states) == 3 and len(outputs.decoder_hidden_states) == 2
+
+
 # Losses
 
 
