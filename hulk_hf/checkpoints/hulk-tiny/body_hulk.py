@@ -1,0 +1,1 @@
+../../../modeling/body_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/boxes_hulk.py

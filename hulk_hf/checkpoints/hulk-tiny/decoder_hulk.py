@@ -1,0 +1,1 @@
+../../../modeling/decoder_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/head_box_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/head_caption_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/heads_hulk.py

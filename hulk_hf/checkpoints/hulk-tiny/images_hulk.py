@@ -1,0 +1,1 @@
+../../../modeling/images_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/labels_action_hulk.py

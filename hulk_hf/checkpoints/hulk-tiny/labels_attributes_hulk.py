@@ -1,0 +1,1 @@
+../../../modeling/labels_attributes_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/labels_parsing_hulk.py

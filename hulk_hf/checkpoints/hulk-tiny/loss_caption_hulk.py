@@ -1,0 +1,1 @@
+../../../modeling/loss_caption_hulk.py

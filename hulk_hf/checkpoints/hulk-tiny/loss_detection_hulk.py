@@ -1,0 +1,1 @@
+../../../modeling/loss_detection_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/loss_pose_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/modeling_action_hulk.py

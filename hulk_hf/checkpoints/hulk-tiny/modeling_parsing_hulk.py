@@ -1,0 +1,1 @@
+../../../modeling/modeling_parsing_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/parsing_maps_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/person_inputs_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/pose_geometry_hulk.py

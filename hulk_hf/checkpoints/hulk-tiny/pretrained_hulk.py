@@ -1,0 +1,1 @@
+../../../modeling/pretrained_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/queries_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/task_description_hulk.py

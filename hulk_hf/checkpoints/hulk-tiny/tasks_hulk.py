@@ -1,0 +1,1 @@
+../../../modeling/tasks_hulk.py

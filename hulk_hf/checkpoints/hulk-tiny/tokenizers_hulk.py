@@ -1,0 +1,1 @@
+../../../modeling/tokenizers_hulk.py
