@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -71,8 +72,10 @@ def convert_state_dict(
         The configuration, and the weights under our names; dtypes stay as they are.
 
     Raises:
-        ValueError: An unknown or missing key, shapes that do not fit together or do not fit the task, or a second copy
-            that differs from the first.
+        ValueError: An unknown or missing key, or shapes that do not fit together or do not fit the task.
+
+    Warns:
+        UserWarning: A second name of a tensor has other values; it is left out.
     """
     tensors = unwrap_state_dict(official)
     task = _resolve_task(task, image_size)
@@ -246,7 +249,12 @@ def _rename(
             if rule.otherwise is not None:
                 ours[rule.otherwise.format(**names)] = _pieces(tensors[name], rule, sizes)[0]
             else:
-                raise ValueError(f"official key {name!r}: should equal the tensor it is a second name of, but differs")
+                # In files of the official code both are one tensor. The weights are usable all the same.
+                warnings.warn(
+                    f"official key {name!r}: should equal the tensor it is a second name of, but differs; it is left "
+                    "out",
+                    stacklevel=2,
+                )
     return ours
 
 
