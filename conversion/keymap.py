@@ -323,7 +323,7 @@ _SKELETON_INPUT = (
         our_shape=("1", "1", "j"),
     ),
     KeyRule(f"{_SKELETON_IN}.merge_kernel_bias", "live", (f"{_SKELETON}.joint_text_mixing.bias",), ("1",)),
-    KeyRule(f"{_SKELETON_IN}.text_embedding", "live", (f"{_SKELETON}.joint_text_features",), ("J", "C")),
+    KeyRule(f"{_SKELETON_IN}.text_embedding", "live", (f"{_SKELETON}.joint_text_features.{{task}}",), ("J", "C")),
     KeyRule(
         f"{_SKELETON_IN}.pos_embed",
         "derived",

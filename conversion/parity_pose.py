@@ -58,9 +58,8 @@ def build_pose_subject(recording: Recording) -> Subject:
     pairs = recording.tensors.get("in.flip_pairs")
     # An eval-mode recording needs none of these; `check_loss` asks for all of them.
     loss = recording.field(LOSS_CONFIG, {})
-    fields: dict[str, Any] = {
-        "loss_weights": {"heatmap": loss.get("mask_weight", 1.0), "presence": loss.get("class_weight", 1.0)}
-    }
+    weights = {"heatmap": loss.get("mask_weight", 1.0), "presence": loss.get("class_weight", 1.0)}
+    fields: dict[str, Any] = {"loss_weights": {term: value for term, value in weights.items() if value is not None}}
     if pairs is not None:
         fields["flip_pairs"] = tuple(map(tuple, pairs.reshape(-1, 2).tolist()))
     if loss.get("sample_weight"):

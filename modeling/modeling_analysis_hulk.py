@@ -69,8 +69,8 @@ class HulkForHumanAnalysis(HulkPreTrainedModel):
     """Hulk with the heads of all tasks of its configuration.
 
     Tasks that read the same tokens share a pass of the encoder: all picture tasks of one input size; all detection
-    tasks, whose places are laid out for pictures of any size; all skeleton tasks. A checkpoint that stores position
-    tables has one per task, and then every task has its own pass.
+    tasks, whose places are laid out for pictures of any size. Skeleton tasks have a pass each, as each has features of
+    its own for the names of the joints; and so has every task of a checkpoint that stores position tables.
 
     Args:
         config: The tasks decide which heads there are.

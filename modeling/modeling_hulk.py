@@ -214,9 +214,12 @@ class HulkModel(HulkPreTrainedModel):
 
     def layout(self, inputs: HulkInputs) -> tuple:
         """What the memory of the same values depends on: tasks of one layout can share a pass of the encoder."""
-        config = self.config.vision_config if inputs.modality == "image" else self.config.skeleton_config
-        kind = config.image_positions if inputs.modality == "image" else config.positions
-        return inputs.modality, inputs.grid, inputs.base, inputs.task if kind == "stored" else None
+        skeletons = self.config.skeleton_config
+        if inputs.modality == "skeleton":
+            own = skeletons.joint_text or skeletons.positions == "stored"
+        else:
+            own = self.config.vision_config.image_positions == "stored"
+        return inputs.modality, inputs.grid, inputs.base, inputs.task if own else None
 
     def encode(self, inputs: HulkInputs, **kwargs) -> torch.Tensor:
         """Run tokenizer and encoder.

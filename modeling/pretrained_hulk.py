@@ -18,7 +18,7 @@ from .heads_hulk import HulkLabelFeatures
 from .positions_hulk import HulkGridPositions, HulkSequencePositions
 from .queries_hulk import HulkBodyPlaces
 from .task_description_hulk import FAMILIES
-from .tokenizers_hulk import HulkSkeletonTokenizer
+from .tokenizers_hulk import HulkJointFeatures
 
 # What may come along with the arguments of a model: options of transformers (with what its Trainer adds), and ours.
 _CALL_OPTIONS = frozenset(TransformersKwargs.__annotations__) | {
@@ -59,7 +59,7 @@ def keys_of_other_families(family: str) -> list[str]:
     patterns = [
         rf"^({'|'.join(others)})\.",
         rf"^hulk\.tokenizers\.(?!{kind.input}\.)",
-        r"^hulk\.tokenizers\.\w+\.position_tables\.",
+        r"^hulk\.tokenizers\.\w+\.(position_tables|joint_text_features)\.",
         rf"^hulk\.decoder\.queries\.(?!{family}\.)",
         rf"^hulk\.decoder\.modality_indicators\.(?!({kind.input}|{family})\.)",
         r"^hulk\.decoder\.places\.(grids|queries)\.",
@@ -134,8 +134,9 @@ class HulkPreTrainedModel(PreTrainedModel):
             module.reset_anchors()
         elif isinstance(module, HulkBoxHead):
             module.reset_logit_parameters()
-        elif isinstance(module, HulkSkeletonTokenizer) and module.config.joint_text:
-            init.zeros_(module.joint_text_features)
+        elif isinstance(module, HulkJointFeatures):
+            for features in module.buffers(recurse=False):
+                init.zeros_(features)
 
 
 __all__ = [

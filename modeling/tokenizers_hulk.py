@@ -81,6 +81,22 @@ class HulkImageTokenizer(nn.Module):
         return tokens + (table + self.modality_embedding.weight).to(tokens.dtype)
 
 
+class HulkJointFeatures(nn.Module):
+    """Frozen features of the names of the joints: buffers `{task}` of shape (V, C).
+
+    Each task has its own, as in the release, where they are likely to be the same. Without a checkpoint they are zero.
+    """
+
+    def __init__(self, tasks: list[str], num_joints: int, hidden_size: int):
+        super().__init__()
+        for task in tasks:
+            self.register_buffer(task, torch.zeros(num_joints, hidden_size))
+
+    def forward(self, task: str) -> torch.Tensor:
+        """Look up the features of a task: shape (V, C)."""
+        return getattr(self, task)
+
+
 class HulkSkeletonTokenizer(nn.Module):
     """Cuts sequences of 2-D joints into patches of frames and joints, and adds what the joints are called.
 
@@ -100,7 +116,7 @@ class HulkSkeletonTokenizer(nn.Module):
         self.layernorm = nn.LayerNorm(hidden_size, eps=config.layer_norm_eps)
         if config.joint_text:
             self.joint_text_mixing = nn.Conv1d(1, 1, kernel_size=joints, stride=joints)
-            self.register_buffer("joint_text_features", torch.zeros(config.num_joints, hidden_size))
+            self.joint_text_features = HulkJointFeatures(tasks, config.num_joints, hidden_size)
         self.position_tables = HulkGridPositions(hidden_size, dict.fromkeys(tasks, config.grid), config.positions)
 
     def check(self, skeletons: torch.Tensor) -> None:
@@ -119,7 +135,7 @@ class HulkSkeletonTokenizer(nn.Module):
 
         Args:
             skeletons: Shape (B, 3, T, V): channels x, y (normalised to about -1..1) and score; one person each.
-            task: Name of the task; matters only where position tables are stored.
+            task: Name of the task, which has its own features of the joints' names, and may have its own positions.
 
         Returns:
             Shape (B, frame patches * joint patches, C), frames slow.
@@ -133,9 +149,9 @@ class HulkSkeletonTokenizer(nn.Module):
         rows, columns = self.config.grid
         if self.config.joint_text:
             # One channel per feature: each is mixed over the joints of a patch with the same two weights.
-            mixed = self.joint_text_mixing(self.joint_text_features.T[:, None].to(kernel.dtype))[:, 0].T
+            mixed = self.joint_text_mixing(self.joint_text_features(task).T[:, None].to(kernel.dtype))[:, 0].T
             tokens = tokens + mixed.repeat(rows, 1)
         return tokens + self.position_tables(rows, columns, task).to(tokens.dtype)
 
 
-__all__ = ["HulkImageTokenizer", "HulkSkeletonTokenizer"]
+__all__ = ["HulkImageTokenizer", "HulkJointFeatures", "HulkSkeletonTokenizer"]

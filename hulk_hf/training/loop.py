@@ -102,7 +102,7 @@ def train(
         for name, content in (("recipe", recipe.to_dict()), ("machine", machine)):
             (folder / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
     if first == 0 and recipe.model.start_from is None:
-        whiten_patches(model, first_crops(train_arrays, task, recipe))
+        whiten_patches(model, first_crops(train_arrays, task, recipe, accelerator.num_processes))
     batches = PoseBatches(train_arrays, task, recipe, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(batches, batch_size=None, sampler=range(first, recipe.total_steps), num_workers=0)
     log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process, log_state)
@@ -205,12 +205,14 @@ def load_arrays(
     return train_arrays, validation_arrays
 
 
-def first_crops(arrays: Mapping[str, np.ndarray], task: HulkTask, recipe: Recipe, count: int = 960) -> torch.Tensor:
-    """The crops of the first steps, at least `count`, whatever the number of processes: shape (N, 3, H, W)."""
-    batches = PoseBatches(arrays, task, recipe)
-    size = recipe.stage_at(0).batch_size
+def first_crops(
+    arrays: Mapping[str, np.ndarray], task: HulkTask, recipe: Recipe, world_size: int = 1, count: int = 960
+) -> torch.Tensor:
+    """The crops of the first steps of all processes, at least `count` if there are so many: shape (N, 3, H, W)."""
+    batches = [PoseBatches(arrays, task, recipe, rank, world_size) for rank in range(world_size)]
+    size = recipe.stage_at(0).batch_size * world_size
     steps = min(-(-count // size), recipe.stages[0].steps)
-    return torch.cat([batches[step]["pixel_values"] for step in range(steps)])
+    return torch.cat([each[step]["pixel_values"] for step in range(steps) for each in batches])
 
 
 def evaluate(model: HulkForPoseEstimation, arrays: Mapping[str, np.ndarray], stage: Any) -> dict[str, float]:

@@ -46,7 +46,7 @@ def build(config: HulkConfig | None = None) -> HulkForActionRecognition:
             parameter.add_(0.1 * torch.randn_like(parameter))
         tokenizer = model.hulk.tokenizers["skeleton"]
         if tokenizer.config.joint_text:
-            tokenizer.joint_text_features.normal_()
+            [features.normal_() for features in tokenizer.joint_text_features.buffers()]
     return model
 
 
@@ -97,7 +97,8 @@ def test_published_names_are_those_of_the_contract(model):
         *(f"projection.{part}" for part in ("weight", "bias")),
         *(f"layernorm.{part}" for part in ("weight", "bias")),
         *(f"joint_text_mixing.{part}" for part in ("weight", "bias")),
-        "joint_text_features",
+        "joint_text_features.action-home",
+        "joint_text_features.action-sport",
     }
     prefix = "hulk.tokenizers.skeleton."
     assert {name.removeprefix(prefix) for name in names if name.startswith("hulk.tokenizers.")} == expected
@@ -158,7 +159,9 @@ def test_what_a_file_of_pictures_lacks_is_defined(skeletons, tmp_path):
     junk = [torch.full((5, 48), torch.nan) for _ in range(100)]  # what freed memory may hold
     del junk
     loaded = HulkForActionRecognition.from_pretrained(tmp_path)
-    assert torch.equal(loaded.hulk.tokenizers["skeleton"].joint_text_features, torch.zeros(5, 48))
+    assert torch.equal(
+        loaded.hulk.tokenizers["skeleton"].joint_text_features.get_buffer("action-home"), torch.zeros(5, 48)
+    )
     assert logits(loaded, skeletons).isfinite().all()
 
 
@@ -234,7 +237,7 @@ def test_the_tokenizer_is_its_formula(model, skeletons):
         token = (token - token.mean()) / (token.var(unbiased=False) + 1e-5).sqrt()
         token = token * weights["layernorm.weight"] + weights["layernorm.bias"]
         token = torch.where(token > 0, token, 0.1 * token)
-        mixing, names = weights["joint_text_mixing.weight"].flatten(), weights["joint_text_features"]
+        mixing, names = weights["joint_text_mixing.weight"].flatten(), weights["joint_text_features.action-home"]
         token = token + mixing[0] * names[2 * j] + mixing[1] * names[2 * j + 1] + weights["joint_text_mixing.bias"]
         torch.testing.assert_close(tokens[1, 2 * t + j], token + places[2 * t + j], atol=1e-5, rtol=1e-5)
 

@@ -65,6 +65,15 @@ def losses(run: Path) -> list[dict]:
     return [{name: line[name] for name in line.keys() - {"seconds", "steps_per_second"}} for line in lines]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Runs of this interpreter are compared bit by bit with runs of others, which have one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("rendered")
@@ -231,11 +240,12 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(finished_run, 
     # A small rate: AdamW turns rounding errors of tiny gradients into whole steps.
     # In bfloat16, sums in another order would differ by more.
     shared = [still, "evaluate_every=3", "optimizer.learning_rate=1e-5", "mixed_precision=none"]
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc_per_node", "2")
     finish(start(tmp_path / "two", cache, stage.format(4), *shared, launcher=launcher))
     finish(start(tmp_path / "one", cache, stage.format(8), *shared))
     two, one = weights(tmp_path / "two"), weights(tmp_path / "one")
-    assert all(torch.allclose(two[name], one[name], atol=1e-5) for name in one)
+    far = {name: (two[name] - one[name]).abs().max().item() for name in one}
+    assert max(far.values()) < 1e-5, sorted(far.items(), key=lambda item: -item[1])[:5]
     log = read_log(tmp_path / "two" / "log.jsonl")
     assert log[-1]["step"] == 3 and "validation" in log[-1]
 
