@@ -166,7 +166,7 @@ def build_subject(recording: Recording, model_class: type, task: HulkTask) -> Su
         weights,
         task,
         encoder_heads=recording.field("config.backbone.kwargs.num_heads", None),
-        decoder_heads=recording.field(f"{DECODER_CONFIG}.nheads", 8),
+        decoder_heads=recording.field(f"{DECODER_CONFIG}.nheads"),
         drop_path_rate=recording.field("config.backbone.kwargs.drop_path_rate", 0.0),
     )
     model = model_class(config)
