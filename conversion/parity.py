@@ -340,10 +340,7 @@ def compare_gradients(recording: Recording, subject: Subject, report: Report, un
     untouched = set(parameters) - set(unused)
     dead, dead_norm = 0, 0.0
     absent = dict.fromkeys(recording.field("params_without_grad", []), 0.0)
-    norms = recording.field("grad_norms")
-    # Gradients that are zero but for rounding are known no better than float32 knows the largest one.
-    floor = max(GRADIENT_FLOOR, torch.finfo(torch.float32).eps * max(norms.values(), default=0.0))
-    for official, recorded in {**absent, **norms}.items():
+    for official, recorded in {**absent, **recording.field("grad_norms")}.items():
         rule, layer = keys.find(strip_wrappers(official))
         names = rule.our_names(layer, task=subject.task.name, family=subject.task.family)
         if rule.status != "live" or not parameters.keys() & set(names):
@@ -353,7 +350,7 @@ def compare_gradients(recording: Recording, subject: Subject, report: Report, un
         gradients = [parameters[name].grad for name in names]
         # The official tensor holds query, key and value: its norm is that of all three together.
         ours = sum((g.double().norm() ** 2 for g in gradients if g is not None), torch.zeros(()).double()).sqrt()
-        tolerance = max(GRADIENT_RELATIVE * recorded, floor)
+        tolerance = GRADIENT_RELATIVE * recorded if recorded > GRADIENT_FLOOR else GRADIENT_FLOOR
         report.add(f"gradient {official}", ours, recorded, absolute=tolerance, relative=0.0)
     report.add_bound(f"gradients of {dead} unused official tensors", dead_norm, 0.0, "must be 0")
     note = ", ".join(sorted(untouched)[:3])

@@ -43,13 +43,11 @@ def passes(ours: tuple[float, float], recorded: tuple[float, float]) -> bool:
         ((1.0011, 0.5), (1.0, 0.5), False),
         ((1.0, 9e-7), (1.0, 0.0), True),
         ((1.0, 2e-6), (1.0, 0.0), False),
-        ((1.0, 2e-6), (1.0, 1.1e-6), True),  # no cliff above the floor
-        ((1000.0, 9e-5), (1000.0, 0.0), True),  # rounding of the larger one
-        ((1000.0, 2e-4), (1000.0, 0.0), False),
+        ((1.0, 2.003e-6), (1.0, 2e-6), False),
         ((1.0, 0.0), (1.0, 0.5), False),
     ],
 )
-def test_gradient_norms_agree_to_a_thousandth_or_to_rounding(ours, recorded, agree):
+def test_gradient_norms_agree_to_a_thousandth_above_a_floor(ours, recorded, agree):
     assert passes(ours, recorded) == agree
 
 
