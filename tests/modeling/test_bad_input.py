@@ -299,8 +299,8 @@ def test_keypoints(processor, keypoints, message):
         (two_heatmaps(), [[BOX]], {}, "`boxes` must hold the box of each person.*got 1 boxes in 1 pictures for 2"),
         (two_heatmaps(), None, {}, "`boxes` must be given, got None"),
         (two_heatmaps(), [[BOX, [1, 2, NAN, 4]]], {}, r"`boxes\[0\]\[1\]` must have finite coordinates"),
-        (SimpleNamespace(), [[BOX]], {}, "`outputs` must be the output of a pose model, with `heatmaps`"),
-        ({"logits": 1}, [[BOX]], {}, "`outputs` must be the output of a pose model, with `heatmaps`"),
+        (SimpleNamespace(), [[BOX]], {}, "`outputs` must be a model output with `heatmaps`"),
+        ({"logits": 1}, [[BOX]], {}, "`outputs` must be a model output with `heatmaps`"),
         (SimpleNamespace(heatmaps=torch.rand(1, 14, 8, 8)), [[BOX]], {}, r"`heatmaps` must have shape \(persons, 17"),
         (SimpleNamespace(heatmaps=torch.full((1, 17, 8, 8), NAN)), [[BOX]], {}, "`heatmaps` must be finite, got NaN"),
         (two_heatmaps(), [[BOX, BOX]], {"kernel_size": 4}, "`kernel_size` must be odd and positive, got 4"),
@@ -361,5 +361,5 @@ def test_folders_that_are_no_checkpoint(folder, damage, message):
 def test_a_model_or_processor_of_another_kind(tiny_pose_model):
     from transformers import ViTImageProcessorPil
 
-    with pytest.raises(ValueError, match="`model` must be a Hulk pose model .* with ViTImage"):
+    with pytest.raises(ValueError, match="`model` must be a Hulk model for pose .* with ViTImage"):
         HumanPosePipeline(model=tiny_pose_model, image_processor=ViTImageProcessorPil())

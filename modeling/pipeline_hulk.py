@@ -1,0 +1,276 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the pipelines of persons in pictures share: inputs, boxes, detectors, batches of persons across pictures."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers.pipelines.base import ChunkPipeline
+
+from .images_hulk import is_image, read_image
+from .person_detectors_hulk import HulkPersonDetector
+from .person_inputs_hulk import check_box_format, check_boxes, split_per_image
+
+BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_SHARED_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+
+
+class HulkPersonPipeline(ChunkPipeline):
+    """Base of the pipelines that look at each person of a picture.
+
+    Inputs are file names, URLs, PIL images, arrays, or dicts `{"image": ..., "boxes": ...}` with no other keys. One
+    picture gives a list of persons; a list of pictures gives a list of such lists; a generator or data set gives them
+    lazily. Persons are those of `boxes`; without boxes those that `detector` finds; without a detector the whole
+    picture is taken to show one person. An empty list of boxes gives an empty list.
+
+    Options of a call (or of the constructor, except `boxes` and `task`):
+
+    * `boxes`: for one picture a list of boxes, for a list of pictures a list of such lists.
+    * `box_format`: `xywh` (default, COCO) or `xyxy`, in pixels.
+    * `detector`: what finds the persons where no boxes are given, see `person_detectors_hulk`.
+    * `detector_threshold`: the least score of a person, 0.5 if not given.
+    * `task`: which of the checkpoint's tasks of the family, for example `pose-aic`; None is its default.
+    * `batch_size`: persons per forward pass, also across pictures.
+    * `timeout`: of downloads, in seconds.
+
+    A person is a dict with `box` (`{"xmin", "ymin", "xmax", "ymax"}` in pixels of the upright picture), `score`, and
+    what the family adds. `score` is that of the detector, 1 for boxes that were given, unless the family says
+    otherwise.
+
+    A family sets `family` and `default_batch_size`, and defines `predict_persons` and, if it has options after the
+    network, `person_record`.
+    """
+
+    # All five stated: None would mean "try to load", which may ask for remote code.
+    _load_processor = False  # type: ignore[assignment]
+    _load_image_processor = True  # type: ignore[assignment]
+    _load_feature_extractor = False  # type: ignore[assignment]
+    _load_tokenizer = False  # type: ignore[assignment]
+    _load_video_processor = False  # type: ignore[assignment]
+
+    family = ""
+    default_batch_size = 16
+    processor_class: Any = None
+    """The image processor of the family."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if hasattr(self.model, "for_family"):  # the class with all heads
+            self.model = self.model.for_family(self.family)
+        # No isinstance: under remote code from a folder there may be two copies of a class.
+        config = getattr(self.model, "config", None)
+        if getattr(config, "model_type", None) != "hulk" or not hasattr(self.image_processor, "normalize_crops"):
+            raise ValueError(
+                f"`model` must be a Hulk model for {self.family} with its {self.processor_class.__name__}, got "
+                f"{type(self.model).__name__} with {type(self.image_processor).__name__}"
+            )
+        self._processors = {}
+        if getattr(self.image_processor, "family", None) == self.family:
+            self._processors[self.image_processor.task] = self.image_processor
+        else:  # a folder of several families holds the settings of one of them in the file that was read
+            self.image_processor = self.task_processor(None)
+
+    def _sanitize_parameters(
+        self,
+        box_format: str | None = None,
+        detector: Any = None,
+        detector_threshold: float | None = None,
+        task: str | None = None,
+        timeout: float | None = None,
+    ) -> tuple[dict, dict, dict]:
+        before, during, after = {}, {}, {}
+        if box_format is not None:
+            check_box_format(box_format)
+            before["box_format"] = box_format
+        if timeout is not None:
+            before["timeout"] = timeout
+        if detector is not None:
+            before["detector"] = detector
+        if detector_threshold is not None:
+            before["detector_threshold"] = detector_threshold
+        if task is not None:
+            name = self.model.config.task(task, family=self.family).name
+            before["task"] = during["task"] = after["task"] = name
+        return before, during, after
+
+    def __call__(self, inputs: Any, boxes: Any = None, batch_size: int | None = None, **kwargs) -> Any:
+        """Looks at the persons of pictures; see the class for arguments and results.
+
+        Raises:
+            ValueError: an argument has the wrong form; the message names it.
+            TypeError: `inputs` or `detector` is of a kind that has no meaning here.
+        """
+        if isinstance(inputs, np.ndarray | torch.Tensor) and inputs.ndim == 4:
+            inputs = list(inputs)
+        if isinstance(inputs, Mapping) or is_image(inputs):
+            inputs = _with_boxes(inputs, boxes)
+        elif isinstance(inputs, list | tuple):
+            parts = split_per_image(boxes, len(inputs), False, "boxes", depth=2)
+            inputs = [_with_boxes(item, part) for item, part in zip(inputs, parts, strict=True)]
+            if not inputs:
+                return []
+        elif not isinstance(inputs, Iterable | Dataset):
+            raise TypeError(
+                "`inputs` must be a picture (PIL image, array, tensor, file name or URL), a dict with 'image' and "
+                f"'boxes', or a list, generator or data set of these, got {type(inputs).__name__}"
+            )
+        elif boxes is not None:
+            raise ValueError(
+                "`boxes` must be inside the items of a generator or data set, as {'image': ..., 'boxes': ...}, "
+                f"got {type(boxes).__name__} beside {type(inputs).__name__}"
+            )
+        else:
+            inputs = _items(inputs)
+        if batch_size is None:
+            batch_size = self._batch_size or self.default_batch_size
+        return super().__call__(inputs, batch_size=batch_size, **kwargs)
+
+    def task_processor(self, task: str | None) -> Any:
+        """The image processor of a task: the loaded one, or its like with the labels and the size of the task.
+
+        Args:
+            task: name of a task of the family; None is the default.
+        """
+        wanted = self.model.config.task(task, family=self.family)
+        if wanted.name not in self._processors:
+            like = self.image_processor
+            own = getattr(like, "family", None) == self.family
+            kind = type(like) if own else self.processor_class
+            settings = {name: getattr(like, name) for name in (*_SHARED_SETTINGS, *self.kept_settings(own))}
+            self._processors[wanted.name] = kind.from_task(wanted, **settings)
+        return self._processors[wanted.name]
+
+    def kept_settings(self, own: bool) -> tuple[str, ...]:
+        """Settings that hold for all tasks of the family; `own` says whether the loaded processor is of the family."""
+        return ()
+
+    def preprocess(
+        self,
+        inputs: Any,
+        box_format: str = "xywh",
+        detector: Any = None,
+        detector_threshold: float = 0.5,
+        task: str | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Cuts out all persons of one picture at once, then hands them on one by one, for batches of persons."""
+        item = inputs if isinstance(inputs, Mapping) else {"image": inputs}
+        if "image" not in item:
+            raise ValueError(
+                f"`inputs`: a dict must have the key 'image' and may have 'boxes', got {sorted(map(str, item))}"
+            )
+        unknown = sorted(map(str, set(item) - {"image", "boxes"}))
+        if unknown:  # a misspelt `boxes` would otherwise mean: the whole picture is one person
+            raise ValueError(
+                f"`inputs`: a dict may have the keys 'image' and 'boxes' only, got {unknown} too; "
+                "boxes of persons belong under 'boxes'"
+            )
+        image = read_image(item["image"], timeout=timeout, name="inputs")
+        height, width = image.shape[1:]
+        boxes = split_per_image(item.get("boxes"), 1, True, "boxes", depth=2)[0]
+        scores = None
+        if boxes is not None:
+            boxes = check_boxes(boxes, box_format)
+        elif detector is not None:
+            boxes, scores = self._find_persons(detector, detector_threshold)(image)
+        else:
+            boxes = check_boxes([[0, 0, width, height]], "xywh")
+        scores = [1.0] * len(boxes) if scores is None else scores.tolist()
+        # Crops stay 8-bit until they reach the device of the model: a quarter of the memory and of the transfer.
+        crops = self.task_processor(task)(
+            image, boxes=boxes, box_format="xywh", do_rescale=False, do_normalize=False, return_tensors="pt"
+        )["pixel_values"]
+        if not len(crops):
+            # The machinery needs an item to return a result for; `_forward` does not compute it.
+            crops = crops.new_zeros(1, *crops.shape[1:])
+        persons: list = [
+            {"box": box, "score": score, "image_size": (height, width)}
+            for box, score in zip(boxes.tolist(), scores, strict=True)
+        ]
+        persons = persons or [None]
+        for row, person in enumerate(persons):
+            yield {"is_last": row == len(persons) - 1, "person": person, "pixel_values": crops[row : row + 1]}
+
+    def _find_persons(self, detector: Any, threshold: float) -> HulkPersonDetector:
+        """The detector of a call, made once for as long as the same is asked for."""
+        known = getattr(self, "_detector", None)
+        if known is None or known[0] is not detector or known[1] != threshold:
+            self._detector = (detector, threshold, HulkPersonDetector(detector, threshold, self.device))
+        return self._detector[2]
+
+    def _forward(self, model_inputs: dict[str, Any], task: str | None = None, **options) -> dict[str, Any]:
+        many = isinstance(model_inputs["is_last"], list)  # a batch of one is not collated
+        persons = model_inputs["person"] if many else [model_inputs["person"]]
+        crops = model_inputs["pixel_values"]
+        found = [row for row, person in enumerate(persons) if person is not None]
+        results: list = [None] * len(persons)
+        if found:
+            crops = crops if len(found) == len(crops) else crops[found]
+            pixel_values = self.task_processor(task).normalize_crops(crops).to(self.dtype)
+            name = self.model.config.task(task, family=self.family).name
+            found_persons = [persons[row] for row in found]
+            for row, result in zip(
+                found, self.predict_persons(pixel_values, found_persons, name, **options), strict=True
+            ):
+                results[row] = result
+        return {
+            "is_last": model_inputs["is_last"],
+            "person": model_inputs["person"],
+            "result": results if many else results[0],
+        }
+
+    def predict_persons(
+        self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, **options
+    ) -> list[Any]:
+        """What the network says about a batch of persons.
+
+        Args:
+            pixel_values: (N, 3, H, W), normalised, on the device of the model.
+            persons: for each its `box` [x, y, width, height], `score` and `image_size` (height, width) in pixels.
+            task: name of the task.
+
+        Returns:
+            For each person a dict, which `person_record` turns into the result; work on tensors belongs here, where
+            all persons are done at once.
+        """
+        raise NotImplementedError
+
+    def postprocess(self, model_outputs: list[dict[str, Any]], task: str | None = None, **options) -> list[dict]:
+        """The persons of one picture as plain Python."""
+        records = []
+        for output in model_outputs:
+            person = output["person"]
+            if person is not None:
+                x, y, width, height = person["box"]
+                box = dict(zip(BOX_SIDES, (x, y, x + width, y + height), strict=True))
+                record = {"box": box, "score": person["score"]}
+                records.append(record | self.person_record(output["result"], person, task, **options))
+        return records
+
+    def person_record(self, result: Any, person: dict[str, Any], task: str | None, **options) -> dict[str, Any]:
+        """What the family adds to the record of a person, and what it replaces (`score`)."""
+        return result
+
+
+def _items(inputs: Any) -> Iterator[Any]:
+    """The items of a generator or data set; a data set need not say where it ends other than by its length."""
+    if hasattr(inputs, "__iter__"):
+        yield from inputs
+    else:
+        for index in range(len(inputs)):
+            yield inputs[index]
+
+
+def _with_boxes(item: Any, boxes: Any) -> Mapping[str, Any]:
+    """One picture and its boxes as a dict."""
+    if isinstance(item, Mapping):
+        if boxes is not None:
+            raise ValueError("`boxes` must be given inside the dict or beside it, got a dict and `boxes`")
+        return item
+    return {"image": item, "boxes": boxes}
+
+
+__all__ = ["BOX_SIDES", "HulkPersonPipeline"]
