@@ -40,7 +40,7 @@ class HulkPersonPipeline(ChunkPipeline):
     what the family adds. `score` is that of the detector, 1 for boxes that were given, unless the family says
     otherwise.
 
-    A family sets `family` and `default_batch_size`, and defines `predict_persons` and, if it has options after the
+    A family sets `family` and `default_batch_size`, and defines `read_persons` and, if it has options after the
     network, `person_record`.
     """
 
@@ -224,17 +224,24 @@ class HulkPersonPipeline(ChunkPipeline):
 
     def predict_persons(
         self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, **options
-    ) -> list[Any]:
+    ) -> list[dict[str, Any]]:
         """What the network says about a batch of persons.
 
         Args:
             pixel_values: (N, 3, H, W), normalised, on the device of the model.
             persons: for each its `box` [x, y, width, height], `score` and `image_size` (height, width) in pixels.
             task: name of the task.
+            options: of the family.
 
         Returns:
-            For each person a dict, which `person_record` turns into the result; work on tensors belongs here, where
-            all persons are done at once.
+            For each person a dict, which `person_record` turns into the result.
+        """
+        return self.read_persons(self.model(pixel_values=pixel_values, task=task), persons, task, **options)
+
+    def read_persons(self, outputs: Any, persons: list[dict[str, Any]], task: str, **options) -> list[dict[str, Any]]:
+        """The results of a batch of persons from the output of the network, see `predict_persons`.
+
+        Work on tensors belongs here, where all persons are done at once.
         """
         raise NotImplementedError
 

@@ -54,13 +54,20 @@ class HumanPosePipeline(HulkPersonPipeline):
         self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, flip_test: bool = False
     ) -> list[dict[str, Any]]:
         """Joints and scores of a batch of persons, see `HulkPersonPipeline.predict_persons`."""
-        processor = self.task_processor(task)
-        heatmaps = self.model(pixel_values=pixel_values, task=task).heatmaps
+        outputs = self.model(pixel_values=pixel_values, task=task)
         flipped = None
         if flip_test:
-            flipped = self.model(pixel_values=processor.flip_pixel_values(pixel_values), task=task).heatmaps
+            mirrored = self.task_processor(task).flip_pixel_values(pixel_values)
+            flipped = self.model(pixel_values=mirrored, task=task)
+        return self.read_persons(outputs, persons, task, flipped)
+
+    def read_persons(
+        self, outputs: Any, persons: list[dict[str, Any]], task: str, outputs_flipped: Any = None
+    ) -> list[dict[str, Any]]:
+        """Joints and scores from heat maps, see `HulkPersonPipeline.read_persons`."""
+        flipped = None if outputs_flipped is None else outputs_flipped.heatmaps
         boxes = torch.tensor([person["box"] for person in persons], dtype=torch.float64)
-        keypoints, scores = processor.decode(heatmaps, boxes, heatmaps_flipped=flipped)
+        keypoints, scores = self.task_processor(task).decode(outputs.heatmaps, boxes, heatmaps_flipped=flipped)
         scores = scores.cpu()
         columns = (person_scores(scores).tolist(), keypoints.tolist(), scores.tolist())
         return [
