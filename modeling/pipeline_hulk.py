@@ -147,16 +147,44 @@ class HulkPersonPipeline(ChunkPipeline):
         """Settings that hold for all tasks of the family; `own` says whether the loaded processor is of the family."""
         return ()
 
-    def preprocess(
+    def preprocess(self, inputs: Any, task: str | None = None, **options) -> Iterator[dict[str, Any]]:
+        """Cuts out all persons of one picture at once, then hands them on one by one, for batches of persons."""
+        image, boxes, persons = self.persons_of(inputs, **options)
+        # Crops stay 8-bit until they reach the device of the model: a quarter of the memory and of the transfer.
+        crops = self.task_processor(task)(
+            image, boxes=boxes, box_format="xywh", do_rescale=False, do_normalize=False, return_tensors="pt"
+        )["pixel_values"]
+        if not persons:
+            # The machinery needs an item to return a result for; `_forward` does not compute it.
+            yield {"is_last": True, "person": None, "pixel_values": crops.new_zeros(1, *crops.shape[1:])}
+        for row, person in enumerate(persons):
+            last = row == len(persons) - 1
+            yield {"is_last": last, "person": person, "pixel_values": crops[row : row + 1]}
+
+    def persons_of(
         self,
         inputs: Any,
         box_format: str = "xywh",
         detector: Any = None,
         detector_threshold: float = 0.5,
-        task: str | None = None,
         timeout: float | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Cuts out all persons of one picture at once, then hands them on one by one, for batches of persons."""
+    ) -> tuple[torch.Tensor, torch.Tensor, list[dict[str, Any]]]:
+        """One picture and its persons.
+
+        Args:
+            inputs: a picture, or a dict of `image` and `boxes`.
+            box_format: see the class, as the rest.
+            detector: not asked where there are boxes.
+            detector_threshold: least score of a person.
+            timeout: of a download.
+
+        Returns:
+            The picture, uint8 (3, H, W); the boxes, float64 (N, 4) as (x, y, width, height) in pixels; and for each
+            person a dict of `box`, `score` and `image_size` (height, width).
+
+        Raises:
+            ValueError: no picture, unknown keys, or boxes that are none.
+        """
         item = inputs if isinstance(inputs, Mapping) else {"image": inputs}
         if "image" not in item:
             raise ValueError(
@@ -179,20 +207,11 @@ class HulkPersonPipeline(ChunkPipeline):
         else:
             boxes = check_boxes([[0, 0, width, height]], "xywh")
         scores = [1.0] * len(boxes) if scores is None else scores.tolist()
-        # Crops stay 8-bit until they reach the device of the model: a quarter of the memory and of the transfer.
-        crops = self.task_processor(task)(
-            image, boxes=boxes, box_format="xywh", do_rescale=False, do_normalize=False, return_tensors="pt"
-        )["pixel_values"]
-        if not len(crops):
-            # The machinery needs an item to return a result for; `_forward` does not compute it.
-            crops = crops.new_zeros(1, *crops.shape[1:])
-        persons: list = [
+        persons = [
             {"box": box, "score": score, "image_size": (height, width)}
             for box, score in zip(boxes.tolist(), scores, strict=True)
         ]
-        persons = persons or [None]
-        for row, person in enumerate(persons):
-            yield {"is_last": row == len(persons) - 1, "person": person, "pixel_values": crops[row : row + 1]}
+        return image, boxes, persons
 
     def _find_persons(self, detector: Any, threshold: float) -> HulkPersonDetector:
         """The detector of a call, made once for as long as the same is asked for."""
