@@ -276,6 +276,26 @@ class HulkConfig(PreTrainedConfig):
         config.problem_type = FAMILIES[family].problem_type
         return config
 
+    def with_tasks(self, names: list[str]) -> "HulkConfig":
+        """This configuration with some of its tasks only; everything else is shared with it, not copied.
+
+        Args:
+            names: Of tasks, or of families, whose default task is meant.
+
+        Raises:
+            ValueError: No names, or one that this checkpoint has no task of.
+        """
+        if isinstance(names, str) or not names:
+            raise ValueError(f"tasks: expected a list of names of tasks or families, got {names!r}")
+        wanted = list(dict.fromkeys(self.task_name(name) for name in names))
+        config = copy.copy(self)
+        config.tasks = {name: self.tasks[name] for name in wanted}
+        defaults = {self.tasks[name]["family"]: name for name in reversed(wanted)}
+        own = {family: name for family, name in self.default_tasks.items() if name in config.tasks}
+        config.default_tasks = defaults | own
+        family = self._label_family()
+        return config.of_family(family if family in config.default_tasks else next(iter(config.default_tasks)))
+
     def _label_family(self) -> str:
         return self.label_family or ("pose" if "pose" in self.default_tasks else next(iter(self.default_tasks)))
 

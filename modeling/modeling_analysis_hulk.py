@@ -26,7 +26,7 @@ from .modeling_hulk import HulkInputs, HulkModel, HulkModelOutput
 from .modeling_mesh_hulk import HulkForMeshRecovery, read_mesh
 from .modeling_parsing_hulk import HulkForHumanParsing, read_parsing
 from .modeling_pose_hulk import HulkForPoseEstimation, read_pose
-from .pretrained_hulk import FAMILY_HEADS, HulkPreTrainedModel, check_call_options
+from .pretrained_hulk import FAMILY_HEADS, HulkPreTrainedModel, check_call_options, keys_of_other_families
 from .tasks_hulk import HulkTask
 
 _HEADS = {
@@ -93,7 +93,32 @@ class HulkForHumanAnalysis(HulkPreTrainedModel):
             if served:
                 setattr(self, name, build(config, served))
         self.lora_modules_to_save = tuple(name for name in _HEADS if hasattr(self, name))
+        families = dict.fromkeys(task.family for task in tasks)
+        self._keys_to_ignore_on_load_unexpected = keys_of_other_families(*families, tasks=list(self.hulk.tasks))
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, tasks: Sequence[str] | None = None, **kwargs):
+        """Load a checkpoint, as every model of transformers does, or a part of it.
+
+        Args:
+            pretrained_model_name_or_path: Folder or hub name.
+            args: See transformers.
+            tasks: Names of tasks or families whose parts are wanted; the others cost no memory. None: all.
+            kwargs: See transformers.
+
+        Raises:
+            ValueError: The checkpoint has no such task.
+            OSError: There is no such checkpoint, or its weights are cut short or damaged.
+        """
+        if tasks is not None:
+            config = kwargs.pop("config", None)
+            if config is None:
+                names = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+                options = {name: kwargs[name] for name in names if name in kwargs}
+                config = cls.config_class.from_pretrained(pretrained_model_name_or_path, **options)
+            kwargs["config"] = config.with_tasks(tasks)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def for_family(self, family: str) -> HulkPreTrainedModel:
         """This model as the class of one family: what pipelines, `generate` and the image processors work with.

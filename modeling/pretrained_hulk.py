@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HulkPreTrainedModel: what the trunk, its parts and every task class share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from safetensors import SafetensorError
@@ -45,33 +45,35 @@ FAMILY_HEADS = {
 }
 
 
-def keys_of_other_families(family: str) -> list[str]:
-    """Patterns of the tensors that a class of one family passes over when it loads a checkpoint of several.
+def keys_of_other_families(*families: str, tasks: Sequence[str] | None = None) -> list[str]:
+    """Patterns of the tensors that a class of some families passes over when it loads a checkpoint of more.
 
     Args:
-        family: Name of a family.
+        families: Names of its families.
+        tasks: Names of its tasks; None: all tasks of the families.
 
     Returns:
         Regular expressions for `_keys_to_ignore_on_load_unexpected`.
     """
-    own, kind = FAMILY_HEADS[family], FAMILIES[family]
+    kinds = [FAMILIES[family] for family in families]
+    own = sorted({head for family in families for head in FAMILY_HEADS[family]})
     others = sorted({head for heads in FAMILY_HEADS.values() for head in heads} - set(own))
+    inputs, names = "|".join(sorted({kind.input for kind in kinds})), "|".join(families)
+    parts = rf"({names})(-|\.)" if tasks is None else rf"({'|'.join([*families, *tasks])})\."
     patterns = [
-        rf"^({'|'.join(others)})\.",
-        rf"^hulk\.tokenizers\.(?!{kind.input}\.)",
+        rf"^hulk\.tokenizers\.(?!({inputs})\.)",
         r"^hulk\.tokenizers\.\w+\.(position_tables|joint_text_features)\.",
-        rf"^hulk\.decoder\.queries\.(?!{family}\.)",
-        rf"^hulk\.decoder\.modality_indicators\.(?!({kind.input}|{family})\.)",
+        rf"^hulk\.decoder\.queries\.(?!({names})\.)",
+        rf"^hulk\.decoder\.modality_indicators\.(?!({inputs}|{names})\.)",
         r"^hulk\.decoder\.places\.(grids|queries)\.",
         # Parts of a head that belong to a task, or to a family.
-        *(
-            rf"^{head}\.(norms|upsamplers|label_features|token_features|anchors|bodies)\.(?!{family}(-|\.))"
-            for head in own
-        ),
+        *(rf"^{head}\.(norms|upsamplers|label_features|token_features|anchors|bodies)\.(?!{parts})" for head in own),
     ]
-    if kind.queries != "body":
+    if others:
+        patterns.append(rf"^({'|'.join(others)})\.")
+    if not any(kind.queries == "body" for kind in kinds):
         patterns += [r"^hulk\.decoder\.position_mlp_1d\.", r"^hulk\.decoder\.places\.bodies\."]
-    if kind.positions != "every_layer":
+    if not any(kind.positions == "every_layer" for kind in kinds):
         patterns.append(r"^hulk\.decoder\.position_mlp_2d\.")
     return patterns
 

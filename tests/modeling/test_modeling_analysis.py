@@ -497,3 +497,29 @@ def test_outputs_as_a_tuple(model, inputs):
     outputs, memory = model(inputs["pose"], tasks=["pose"], return_dict=False)
     assert list(outputs) == ["pose-small"] and memory.shape == (2, 12, 32)
     assert outputs["pose-small"].heatmaps.shape == (2, 3, 16, 12)
+
+
+# Part of a checkpoint ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [["pose"], ["attributes", "pose-aic"], ["detection", "parsing"], ["action"]])
+def test_a_part_of_a_checkpoint_is_loaded_alone(tmp_path, wanted):
+    names = ["pose-coco", "pose-aic", "attributes-joint", "detection-joint", "parsing-lip", "action-ntu-gym"]
+    whole = HulkForHumanAnalysis(HulkConfig.preset("hulk-tiny", tasks=names))
+    whole.save_pretrained(tmp_path)
+    part, info = HulkForHumanAnalysis.from_pretrained(tmp_path, tasks=wanted, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert set(part.config.tasks) == {whole.config.task_name(name) for name in wanted}
+    kept = dict(whole.state_dict())
+    assert len(part.state_dict()) < len(kept)
+    for name, tensor in part.state_dict().items():
+        assert torch.equal(tensor, kept[name]), name
+    assert set(whole.config.tasks) == set(names), "the configuration of the whole is left alone"
+
+
+def test_a_part_that_is_not_there(tmp_path):
+    HulkForHumanAnalysis(HulkConfig.preset("hulk-tiny", tasks=["pose-coco"])).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"task: no task 'mesh' in this checkpoint, expected one of \['pose-coco'\]"):
+        HulkForHumanAnalysis.from_pretrained(tmp_path, tasks=["mesh"])
+    with pytest.raises(ValueError, match="tasks: expected a list of names"):
+        HulkForHumanAnalysis.from_pretrained(tmp_path, tasks="pose")
