@@ -21,7 +21,14 @@ from transformers import BaseImageProcessor
 
 import hulk_hf.modeling
 from hulk_hf.conversion.model_card import default_card, front_matter
-from hulk_hf.conversion.published_families import PUBLISHED_FAMILIES, published_families
+from hulk_hf.conversion.published_families import (
+    ALL_FAMILIES,
+    ALL_FAMILIES_AUTO_CLASS,
+    ANALYSIS_PIPELINE,
+    PUBLISHED_FAMILIES,
+    published_families,
+)
+from hulk_hf.modeling.processing_hulk import HulkProcessor, processor_of
 
 SOURCES = Path(hulk_hf.modeling.__path__[0]).resolve()
 """Where the files that travel with a checkpoint lie."""
@@ -30,6 +37,8 @@ _AUTO_MAP = {
     "AutoConfig": "configuration_hulk.HulkConfig",
     "AutoModel": "modeling_hulk.HulkModel",
 }
+# What transformers' own pipelines do, with processors of transformers too.
+_STOCK_TASKS = ("image-segmentation", "object-detection", "image-classification")
 # Files of a repository that an upload replaces as a whole: what is not written again would be left over.
 _REPLACED = ["*_hulk.py", "*.safetensors", "*.safetensors.index.json"]
 
@@ -53,8 +62,10 @@ def export_folder(
 
     Args:
         model: A Hulk model.
-        processor: Its image processor. None: that of its default task, or none where there is no such class yet; one
-            of transformers may be given then, for a pipeline of transformers.
+        processor: The processor that `AutoImageProcessor` (for skeletons `AutoFeatureExtractor`) loads. None: that of
+            the default task of its first family. One of transformers may be given for a family that a pipeline of
+            transformers serves; this package's pipelines are then not offered. `AutoProcessor` loads a
+            `HulkProcessor` of all tasks.
         folder: Where to write; it must not exist, or be empty.
         card: Text of the model card; YAML front matter is put before it if it has none. None: a short card that says
             what the folder holds and claims nothing else.
@@ -83,6 +94,9 @@ def export_folder(
         for part in (model, processor, tokenizer):
             if part is not None:
                 part.save_pretrained(draft)
+        if families and _is_own(processor):
+            config = model.config.with_tasks(list(getattr(model, "hulk", model).tasks))
+            HulkProcessor.from_config(config, tokenizer).save_pretrained(draft)
         _write_fields(draft, model, processor, families)
         for source in source_files():
             _place(source, draft / source.name, link_sources)
@@ -160,23 +174,27 @@ def _check_model(model: Any) -> None:
         )
 
 
-def _own_processor(model: transformers.PreTrainedModel, families: list[str]) -> transformers.BaseImageProcessor | None:
-    """The processor of the first family that has one here."""
-    for family in families:
-        if PUBLISHED_FAMILIES[family].processor is not None:
-            return PUBLISHED_FAMILIES[family].processor.from_task(model.config.task(family))
-    return None
+def _own_processor(model: transformers.PreTrainedModel, families: list[str]) -> Any:
+    """The processor of the first family; a picture's before one of skeletons, as more classes look for it."""
+    ordered = sorted(families, key=lambda family: family == "action")
+    return processor_of(model.config.task(ordered[0]), model.config) if families else None
+
+
+def _is_own(processor: Any) -> bool:
+    """Whether a processor is one of this package."""
+    return processor is not None and _home(processor) in {source.stem for source in source_files()}
 
 
 def _check_processor(processor: Any, families: list[str]) -> None:
     """Refuse a processor that makes other inputs than those of the families."""
-    expected = [PUBLISHED_FAMILIES[family].processor for family in families]
-    names = [wanted.__name__ for wanted in expected if wanted is not None]
-    own = _home(processor) in {source.stem for source in source_files()}
-    known = {published.processor.__name__ for published in PUBLISHED_FAMILIES.values() if published.processor}
-    fits = type(processor).__name__ in names if own or names else isinstance(processor, BaseImageProcessor)
-    if processor is not None and not fits:
-        wanted = " or ".join(names) if names else f"an image processor of transformers, none of {sorted(known)}"
+    if processor is None:
+        return
+    names = [PUBLISHED_FAMILIES[family].processor.__name__ for family in families]
+    stock = len(families) == 1 and PUBLISHED_FAMILIES[families[0]].pipeline_tag in _STOCK_TASKS
+    if type(processor).__name__ in names:
+        return
+    if _is_own(processor) or not (stock and isinstance(processor, BaseImageProcessor)):
+        wanted = " or ".join(names) + (", or an image processor of transformers" if stock else "")
         raise ValueError(
             f"processor: expected {wanted} for a model of {families or 'no family'}, got {type(processor).__name__}"
         )
@@ -211,24 +229,26 @@ def _write_fields(folder: Path, model: transformers.PreTrainedModel, processor: 
     }
     if config.get("label_family") not in config["default_tasks"]:
         config.pop("label_family", None)
-    config["auto_map"] = _AUTO_MAP | {entry.auto_class: entry.model for entry in published if entry.auto_class}
+    config["auto_map"] = _AUTO_MAP | {entry.auto_class: entry.model for entry in published}
     pipelines: dict[str, dict[str, Any]] = {}
     for entry in published:
-        pipelines |= entry.pipelines if _is_a(processor, entry.processor) else {}
+        pipelines |= entry.custom_pipelines
+    if type(model).__name__ == ALL_FAMILIES.partition(".")[2]:
+        config["auto_map"][ALL_FAMILIES_AUTO_CLASS] = ALL_FAMILIES
+        pipelines |= ANALYSIS_PIPELINE
     config.pop("custom_pipelines", None)
-    if pipelines:
+    if pipelines and _is_own(processor):
         config["custom_pipelines"] = pipelines
     _write_json(folder / "config.json", config)
-    if _home(processor) in {source.stem for source in source_files()}:
-        path = folder / "preprocessor_config.json"
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["auto_map"] = {"AutoImageProcessor": f"{_home(processor)}.{type(processor).__name__}"}
-        _write_json(path, settings)
-
-
-def _is_a(part: Any, wanted: Any) -> bool:
-    """Whether something is of a class, of which remote code may have made a second one."""
-    return wanted is not None and type(part).__name__ == wanted.__name__
+    if _is_own(processor):
+        kind = "AutoFeatureExtractor" if processor.family == "action" else "AutoImageProcessor"
+        home = f"{_home(processor)}.{type(processor).__name__}"
+        for name, auto_map in (
+            ("preprocessor_config.json", {kind: home}),
+            ("processor_config.json", {"AutoProcessor": "processing_hulk.HulkProcessor"}),
+        ):
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            _write_json(folder / name, settings | {"auto_map": auto_map})
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

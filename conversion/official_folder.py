@@ -16,7 +16,7 @@ from transformers import BertTokenizer
 from hulk_hf.conversion.merging import TOLERANCE, Merge
 from hulk_hf.conversion.published_families import ALL_FAMILIES, PUBLISHED_FAMILIES
 from hulk_hf.modeling.configuration_hulk import HulkConfig
-from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.processing_hulk import HulkProcessor, processor_of
 from hulk_hf.modeling.tasks_hulk import HulkTask
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -58,10 +58,13 @@ def write_folder(
     config.architectures = [model.partition(".")[2]]
     config.dtype = torch.float32
     remarks = []
+    tokenizer = None
     if "caption" in families:
-        remarks += _write_vocabulary(config.task("caption"), folder, vocabulary)
-    if "pose" in families:
-        HulkPoseImageProcessor.from_task(config.task("pose")).save_pretrained(folder)
+        tokenizer, told = _caption_tokenizer(config.task("caption"), vocabulary)
+        remarks += told
+    first = next((family for family in config.default_tasks if family != "action"), "action")
+    processor_of(config.task(first), config).save_pretrained(folder)
+    HulkProcessor.from_config(config, tokenizer).save_pretrained(folder)
     parameters = sum(tensor.numel() for tensor in merge.weights.values()) / 1e6
     written = _write_weights(merge.weights, folder / "model.safetensors", dtype)
     config.save_pretrained(folder)
@@ -99,7 +102,8 @@ def _write_weights(weights: dict[str, torch.Tensor], path: Path, dtype: str | No
     return str(wanted).removeprefix("torch.")
 
 
-def _write_vocabulary(task: HulkTask, folder: Path, vocabulary: str | Path | None) -> list[str]:
+def _caption_tokenizer(task: HulkTask, vocabulary: str | Path | None) -> tuple[BertTokenizer | None, list[str]]:
+    """The tokenizer of the captions, if it can be had, and remarks for the user."""
     try:
         tokenizer = _read_vocabulary(VOCABULARY if vocabulary is None else vocabulary)
     except Exception as error:  # of the hub, of the network, of the reader of a strange file
@@ -109,7 +113,7 @@ def _write_vocabulary(task: HulkTask, folder: Path, vocabulary: str | Path | Non
                 f"vocab: {str(vocabulary)!r} cannot be read ({reason}); expected a vocab.txt with one word per line, "
                 "or a folder or repository of the hub with such a file"
             ) from error
-        return [
+        return None, [
             f"captions can be made but not read: the vocabulary of {VOCABULARY} could not be fetched from the hub "
             f"({reason}); convert again with --vocab, or save that tokenizer into this folder"
         ]
@@ -119,8 +123,7 @@ def _write_vocabulary(task: HulkTask, folder: Path, vocabulary: str | Path | Non
             f"vocab: got {len(tokenizer)} words with {ids}, expected the {task.num_labels} words of the weights with "
             f"{_CAPTION_TOKENS} ({VOCABULARY})"
         )
-    tokenizer.save_pretrained(folder)
-    return []
+    return tokenizer, []
 
 
 def _read_vocabulary(vocabulary: str | Path) -> BertTokenizer:

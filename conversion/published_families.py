@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import transformers
 
-from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.pretrained_hulk import FAMILY_HEADS
+from hulk_hf.modeling.processing_hulk import PROCESSORS
 
 
 @dataclass(frozen=True)
@@ -19,87 +19,126 @@ class PublishedFamily:
 
     Attributes:
         model: File and class of the model.
-        auto_class: Auto class that loads it; None: it is loaded by its own name.
+        auto_class: Auto class that loads it.
+        pipeline: Name of its pipeline.
+        pipeline_class: File and class of the pipeline.
         pipeline_tag: The task of the hub that is nearest.
         tag: What people search for.
         result: The attribute of the output that a user looks at first.
-        processor: Class of the processor that makes its inputs; None: there is none here yet.
-        pipelines: Entries of `custom_pipelines`, which need the processor.
+        processor: Class of the processor that makes its inputs.
+        modality: What the pipeline reads.
     """
 
     model: str
-    auto_class: str | None
+    auto_class: str
+    pipeline: str
+    pipeline_class: str
     pipeline_tag: str
     tag: str
     result: str
-    processor: Any = None
-    pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    processor: Any
+    modality: str = "image"
 
     @property
     def class_name(self) -> str:
         """Name of the class of the model."""
         return self.model.partition(".")[2]
 
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """The entry of `custom_pipelines` in `config.json`."""
+        return {self.pipeline: {"impl": self.pipeline_class, "pt": [self.auto_class], "type": self.modality}}
+
 
 PUBLISHED_FAMILIES = {
     "pose": PublishedFamily(
-        "modeling_pose_hulk.HulkForPoseEstimation",
-        "AutoModelForPoseEstimation",
-        "keypoint-detection",
-        "human-pose-estimation",
-        "heatmaps",
-        HulkPoseImageProcessor,
-        {
-            "human-pose": {
-                "impl": "pipeline_pose_hulk.HumanPosePipeline",
-                "pt": ["AutoModelForPoseEstimation"],
-                "type": "image",
-            }
-        },
+        model="modeling_pose_hulk.HulkForPoseEstimation",
+        auto_class="AutoModelForPoseEstimation",
+        pipeline="human-pose",
+        pipeline_class="pipeline_pose_hulk.HumanPosePipeline",
+        pipeline_tag="keypoint-detection",
+        tag="human-pose-estimation",
+        result="heatmaps",
+        processor=PROCESSORS["pose"],
     ),
     "parsing": PublishedFamily(
-        "modeling_parsing_hulk.HulkForHumanParsing",
-        "AutoModelForSemanticSegmentation",
-        "image-segmentation",
-        "human-parsing",
-        "logits",
+        model="modeling_parsing_hulk.HulkForHumanParsing",
+        auto_class="AutoModelForSemanticSegmentation",
+        pipeline="human-parsing",
+        pipeline_class="pipeline_parsing_hulk.HumanParsingPipeline",
+        pipeline_tag="image-segmentation",
+        tag="human-parsing",
+        result="logits",
+        processor=PROCESSORS["parsing"],
     ),
     "detection": PublishedFamily(
-        "modeling_detection_hulk.HulkForPedestrianDetection",
-        "AutoModelForObjectDetection",
-        "object-detection",
-        "pedestrian-detection",
-        "pred_boxes",
+        model="modeling_detection_hulk.HulkForPedestrianDetection",
+        auto_class="AutoModelForObjectDetection",
+        pipeline="human-detection",
+        pipeline_class="pipeline_detection_hulk.HumanDetectionPipeline",
+        pipeline_tag="object-detection",
+        tag="pedestrian-detection",
+        result="pred_boxes",
+        processor=PROCESSORS["detection"],
     ),
     "attributes": PublishedFamily(
-        "modeling_attributes_hulk.HulkForAttributeRecognition",
-        "AutoModelForImageClassification",
-        "image-classification",
-        "pedestrian-attribute-recognition",
-        "logits",
+        model="modeling_attributes_hulk.HulkForAttributeRecognition",
+        auto_class="AutoModelForImageClassification",
+        pipeline="human-attributes",
+        pipeline_class="pipeline_attributes_hulk.HumanAttributesPipeline",
+        pipeline_tag="image-classification",
+        tag="pedestrian-attribute-recognition",
+        result="logits",
+        processor=PROCESSORS["attributes"],
     ),
     "action": PublishedFamily(
-        "modeling_action_hulk.HulkForActionRecognition",
-        None,
-        "video-classification",
-        "skeleton-based-action-recognition",
-        "logits",
+        model="modeling_action_hulk.HulkForActionRecognition",
+        auto_class="AutoModelForVideoClassification",
+        pipeline="human-action",
+        pipeline_class="pipeline_action_hulk.HumanActionPipeline",
+        pipeline_tag="video-classification",
+        tag="skeleton-based-action-recognition",
+        result="logits",
+        processor=PROCESSORS["action"],
+        modality="video",
     ),
     "mesh": PublishedFamily(
-        "modeling_mesh_hulk.HulkForMeshRecovery", None, "image-to-3d", "human-mesh-recovery", "mesh_joints_3d"
+        model="modeling_mesh_hulk.HulkForMeshRecovery",
+        auto_class="AutoModelForKeypointDetection",
+        pipeline="human-mesh",
+        pipeline_class="pipeline_mesh_hulk.HumanMeshPipeline",
+        pipeline_tag="image-to-3d",
+        tag="human-mesh-recovery",
+        result="mesh_joints_3d",
+        processor=PROCESSORS["mesh"],
     ),
     "caption": PublishedFamily(
-        "modeling_caption_hulk.HulkForCaptioning",
-        "AutoModelForImageTextToText",
-        "image-to-text",
-        "person-captioning",
-        "logits",
+        model="modeling_caption_hulk.HulkForCaptioning",
+        auto_class="AutoModelForImageTextToText",
+        pipeline="human-captioning",
+        pipeline_class="pipeline_caption_hulk.HumanCaptioningPipeline",
+        pipeline_tag="image-to-text",
+        tag="person-captioning",
+        result="logits",
+        processor=PROCESSORS["caption"],
     ),
 }
 """Family -> how it is published."""
 
 ALL_FAMILIES = "modeling_analysis_hulk.HulkForHumanAnalysis"
 """File and class of the model with the heads of several families."""
+
+ALL_FAMILIES_AUTO_CLASS = "AutoModelForPreTraining"
+"""Auto class that loads it."""
+
+ANALYSIS_PIPELINE = {
+    "human-analysis": {
+        "impl": "pipeline_analysis_hulk.HumanAnalysisPipeline",
+        "pt": [ALL_FAMILIES_AUTO_CLASS],
+        "type": "image",
+    }
+}
+"""The entry of its pipeline in `custom_pipelines`."""
 
 
 def published_families(model: transformers.PreTrainedModel) -> list[str]:
@@ -116,4 +155,11 @@ def published_families(model: transformers.PreTrainedModel) -> list[str]:
     return [family for family in families if all(hasattr(model, head) for head in FAMILY_HEADS[family])]
 
 
-__all__ = ["ALL_FAMILIES", "PUBLISHED_FAMILIES", "PublishedFamily", "published_families"]
+__all__ = [
+    "ALL_FAMILIES",
+    "ALL_FAMILIES_AUTO_CLASS",
+    "ANALYSIS_PIPELINE",
+    "PUBLISHED_FAMILIES",
+    "PublishedFamily",
+    "published_families",
+]

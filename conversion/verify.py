@@ -1,12 +1,12 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Prove the network equal to recordings of the official code: `python -m hulk_hf.conversion.verify FILE...`.
+"""Prove networks and processors equal to recordings of the release: `python -m hulk_hf.conversion.verify FILE...`.
 
 A recording is a safetensors file with a JSON of the same name beside it; either may be named. What it holds is
-recognised by its tensors. One table per recording shows the largest difference of every stage, the tolerance of the
-element that comes closest to its limit, and whether all elements are within theirs; loss terms, of which some are
-tiny, are held to a tighter one, which the head of their table names. Exit code 0 if everything agrees, 1 if anything
-does not or cannot be compared; the last line is a summary.
+recognised by its tensors, or by its name. One table per recording shows the largest difference of every stage, the
+tolerance of the element that comes closest to its limit, and whether all elements are within theirs; loss terms, of
+which some are tiny, are held to a tighter one, which the head of their table names. Exit code 0 if everything agrees,
+1 if anything does not or cannot be compared; the last line is a summary.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ from hulk_hf.conversion import (
     parity_parsing,
     parity_pose,
     parity_pose_geometry,
+    parity_processing_detection,
+    parity_processing_mesh,
+    parity_processing_parsing,
+    parity_processing_pictures,
+    parity_processing_skeleton,
+    parity_processing_text,
     parity_text,
 )
 from hulk_hf.conversion.comparison import Comparison, Report
@@ -45,11 +51,28 @@ _NETWORK_CHECKS: dict[str, tuple[Check, Check]] = {
     "detection": (parity_detection.check_forward, parity_detection.check_loss),
     "mesh": (parity_mesh.check_forward, parity_mesh.check_loss),
 }
-_PROCESSING_CHECKS = (*parity_pose_geometry.CHECKS,)
+# What recordings of pre- and post-processing are called (up to "_a") -> check; the longest name that fits counts.
+_PROCESSING_CHECKS: dict[str, Check] = {
+    "attributes": parity_processing_pictures.check_attributes,
+    "caption_image": parity_processing_pictures.check_caption_images,
+    "caption_text": parity_processing_text.check_caption_text,
+    "detection_batch": parity_processing_detection.check_batch,
+    "detection_input": parity_processing_detection.check_input,
+    "detection_target": parity_processing_detection.check_targets,
+    "mesh_crop": parity_processing_mesh.check_mesh_crops,
+    "parsing_input": parity_processing_parsing.check_input,
+    "parsing_output": parity_processing_parsing.check_output,
+    "pose_crop": parity_pose_geometry.check_crops,
+    "pose_crop_gt": parity_pose_geometry.check_crops,
+    "pose_decode": parity_pose_geometry.check_decoding,
+    "pose_target": parity_pose_geometry.check_targets,
+    "pose_train_affine": parity_pose_geometry.check_train_affine,
+    "skeleton": parity_processing_skeleton.check_skeletons,
+}
 
 
 def find_check(recording: Recording) -> Check:
-    """What to do with a recording, recognised by its tensors.
+    """What to do with a recording: of a network by its tensors, of processing by its name or by that in its JSON.
 
     Raises:
         RecordingError: It holds nothing that can be compared yet, or its JSON is missing.
@@ -61,10 +84,14 @@ def find_check(recording: Recording) -> Check:
             raise RecordingError(f"{recording.path.name}: family {family!r} cannot be compared yet")
         forward, loss = _NETWORK_CHECKS[family]
         return loss if any(name.startswith("out.loss") for name in recording.tensors) else forward
-    for names, check in _PROCESSING_CHECKS:
+    for name in (recording.name, Path(str((recording.info or {}).get("file", ""))).stem):
+        fitting = [kind for kind in _PROCESSING_CHECKS if name == kind or name.startswith(f"{kind}_")]
+        if fitting:
+            return _PROCESSING_CHECKS[max(fitting, key=len)]
+    for names, check in parity_pose_geometry.CHECKS:
         if parity_pose_geometry.find_sets(recording, names):
             return check
-    raise RecordingError(f"{recording.path.name}: no check recognises its tensors")
+    raise RecordingError(f"{recording.path.name}: no check recognises its name or its tensors")
 
 
 @contextmanager

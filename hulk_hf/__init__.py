@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hulk, the human-centric generalist, for transformers.
 
-Importing this package makes transformers know it: `transformers.pipeline("human-pose")`, `AutoConfig`, `AutoModel`,
-`AutoImageProcessor` and the Auto class of each family then load Hulk: pose `AutoModelForPoseEstimation`, parsing
-`AutoModelForSemanticSegmentation`, detection `AutoModelForObjectDetection`, attributes
-`AutoModelForImageClassification`, captions `AutoModelForImageTextToText`. Classes that no Auto class fits are imported
-from here: `HulkForActionRecognition`, `HulkForMeshRecovery`, and `HulkForHumanAnalysis` with all heads.
+Importing this package makes transformers know it: the Auto classes load Hulk's models and processors, and
+`transformers.pipeline` knows `human-pose`, `human-parsing`, `human-detection`, `human-attributes`, `human-action`,
+`human-mesh`, `human-captioning` and `human-analysis`. `hulk_hf.predict` asks a checkpoint about pictures in one call.
 
 >>> import hulk_hf
+>>> result = hulk_hf.predict("photo.jpg", task="pose")  # doctest: +SKIP
 >>> persons = hulk_hf.pipeline("human-pose")("photo.jpg")  # doctest: +SKIP
 """
 
@@ -20,6 +19,11 @@ from typing import Any
 import transformers
 
 from hulk_hf.modeling.configuration_hulk import HulkConfig
+from hulk_hf.modeling.image_processing_attributes_hulk import HulkAttributesImageProcessor
+from hulk_hf.modeling.image_processing_caption_hulk import HulkCaptionImageProcessor
+from hulk_hf.modeling.image_processing_detection_hulk import HulkDetectionImageProcessor
+from hulk_hf.modeling.image_processing_mesh_hulk import HulkMeshImageProcessor
+from hulk_hf.modeling.image_processing_parsing_hulk import HulkParsingImageProcessor
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.modeling_action_hulk import HulkForActionRecognition
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
@@ -30,11 +34,23 @@ from hulk_hf.modeling.modeling_hulk import HulkModel
 from hulk_hf.modeling.modeling_mesh_hulk import HulkForMeshRecovery
 from hulk_hf.modeling.modeling_parsing_hulk import HulkForHumanParsing
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
+from hulk_hf.modeling.pipeline_action_hulk import HumanActionPipeline
+from hulk_hf.modeling.pipeline_analysis_hulk import HumanAnalysisPipeline
+from hulk_hf.modeling.pipeline_attributes_hulk import HumanAttributesPipeline
+from hulk_hf.modeling.pipeline_caption_hulk import HumanCaptioningPipeline
+from hulk_hf.modeling.pipeline_detection_hulk import HumanDetectionPipeline
+from hulk_hf.modeling.pipeline_mesh_hulk import HumanMeshPipeline
+from hulk_hf.modeling.pipeline_parsing_hulk import HumanParsingPipeline
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
+from hulk_hf.modeling.processing_caption_hulk import HulkCaptionProcessor
+from hulk_hf.modeling.processing_hulk import HulkProcessor
+from hulk_hf.modeling.skeleton_processing_hulk import HulkSkeletonProcessor
 from hulk_hf.modeling.tasks_hulk import HulkTask
+from hulk_hf.prediction import Predictor, predict
 from hulk_hf.registration import BUNDLED_CHECKPOINT, PIPELINES, register
+from hulk_hf.results import ImageResult, Person
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 register()
 
@@ -47,7 +63,7 @@ def pipeline(
     """Build one of this package's pipelines.
 
     Args:
-        task: `human-pose`.
+        task: `human-` and `pose`, `parsing`, `detection`, `attributes`, `action`, `mesh`, `captioning` or `analysis`.
         model: Folder, hub name or model; the bundled checkpoint if none is given, which needs no network.
         kwargs: Whatever `transformers.pipeline` takes, for example `device` or `image_processor`.
 
@@ -63,7 +79,11 @@ def pipeline(
 
 __all__ = [
     "BUNDLED_CHECKPOINT",
+    "HulkAttributesImageProcessor",
+    "HulkCaptionImageProcessor",
+    "HulkCaptionProcessor",
     "HulkConfig",
+    "HulkDetectionImageProcessor",
     "HulkForActionRecognition",
     "HulkForAttributeRecognition",
     "HulkForCaptioning",
@@ -72,10 +92,25 @@ __all__ = [
     "HulkForMeshRecovery",
     "HulkForPedestrianDetection",
     "HulkForPoseEstimation",
+    "HulkMeshImageProcessor",
     "HulkModel",
+    "HulkParsingImageProcessor",
     "HulkPoseImageProcessor",
+    "HulkProcessor",
+    "HulkSkeletonProcessor",
     "HulkTask",
+    "HumanActionPipeline",
+    "HumanAnalysisPipeline",
+    "HumanAttributesPipeline",
+    "HumanCaptioningPipeline",
+    "HumanDetectionPipeline",
+    "HumanMeshPipeline",
+    "HumanParsingPipeline",
     "HumanPosePipeline",
+    "ImageResult",
+    "Person",
+    "Predictor",
     "__version__",
     "pipeline",
+    "predict",
 ]

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from transformers import (
     AutoConfig,
+    AutoFeatureExtractor,
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
     AutoModelForImageTextToText,
+    AutoModelForKeypointDetection,
     AutoModelForObjectDetection,
     AutoModelForPoseEstimation,
+    AutoModelForPreTraining,
     AutoModelForSemanticSegmentation,
+    AutoModelForVideoClassification,
+    AutoProcessor,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
@@ -25,20 +30,30 @@ from transformers.models.auto.modeling_auto import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from hulk_hf.modeling.configuration_hulk import HulkConfig, HulkDecoderConfig, HulkSkeletonConfig, HulkVisionConfig
-from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
+from hulk_hf.modeling.modeling_action_hulk import HulkForActionRecognition
+from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.modeling_attributes_hulk import HulkForAttributeRecognition
 from hulk_hf.modeling.modeling_caption_hulk import HulkForCaptioning
 from hulk_hf.modeling.modeling_detection_hulk import HulkForPedestrianDetection
 from hulk_hf.modeling.modeling_hulk import HulkModel
+from hulk_hf.modeling.modeling_mesh_hulk import HulkForMeshRecovery
 from hulk_hf.modeling.modeling_parsing_hulk import HulkForHumanParsing
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
+from hulk_hf.modeling.pipeline_action_hulk import HumanActionPipeline
+from hulk_hf.modeling.pipeline_analysis_hulk import HumanAnalysisPipeline
+from hulk_hf.modeling.pipeline_attributes_hulk import HumanAttributesPipeline
+from hulk_hf.modeling.pipeline_caption_hulk import HumanCaptioningPipeline
+from hulk_hf.modeling.pipeline_detection_hulk import HumanDetectionPipeline
+from hulk_hf.modeling.pipeline_mesh_hulk import HumanMeshPipeline
+from hulk_hf.modeling.pipeline_parsing_hulk import HumanParsingPipeline
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
+from hulk_hf.modeling.processing_hulk import PROCESSORS, HulkProcessor
 
 # Folder of the checkpoint that comes with the package: small, trained on rendered people, for pose.
 BUNDLED_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "hulk-tiny")
 
-# Auto class -> the class that it loads from a Hulk checkpoint. transformers has none for skeletons, bodies or several
-# families at once: HulkForActionRecognition, HulkForMeshRecovery and HulkForHumanAnalysis are imported by name.
+# Auto class -> the class that it loads from a Hulk checkpoint. transformers has no Auto class for skeletons, bodies or
+# several families at once, and a pipeline needs one: these three have the nearest in meaning.
 AUTO_CLASSES = {
     AutoModel: HulkModel,
     AutoModelForPoseEstimation: HulkForPoseEstimation,
@@ -46,10 +61,22 @@ AUTO_CLASSES = {
     AutoModelForObjectDetection: HulkForPedestrianDetection,
     AutoModelForImageClassification: HulkForAttributeRecognition,
     AutoModelForImageTextToText: HulkForCaptioning,
+    AutoModelForVideoClassification: HulkForActionRecognition,
+    AutoModelForKeypointDetection: HulkForMeshRecovery,
+    AutoModelForPreTraining: HulkForHumanAnalysis,
 }
 
 # Pipeline task -> its class and the Auto class of its model.
-PIPELINES = {"human-pose": (HumanPosePipeline, AutoModelForPoseEstimation)}
+PIPELINES = {
+    "human-pose": (HumanPosePipeline, AutoModelForPoseEstimation),
+    "human-parsing": (HumanParsingPipeline, AutoModelForSemanticSegmentation),
+    "human-detection": (HumanDetectionPipeline, AutoModelForObjectDetection),
+    "human-attributes": (HumanAttributesPipeline, AutoModelForImageClassification),
+    "human-action": (HumanActionPipeline, AutoModelForVideoClassification),
+    "human-mesh": (HumanMeshPipeline, AutoModelForKeypointDetection),
+    "human-captioning": (HumanCaptioningPipeline, AutoModelForImageTextToText),
+    "human-analysis": (HumanAnalysisPipeline, AutoModelForPreTraining),
+}
 
 # Names that transformers' own pipelines look through, and log an error when they do not find the class of their model.
 _NAMES_FOR_PIPELINES = {
@@ -71,7 +98,15 @@ def register() -> None:
         auto_class.register(HulkConfig, model_class, exist_ok=True)
     for model_class, names in _NAMES_FOR_PIPELINES.items():
         names[HulkConfig.model_type] = model_class.__name__
-    AutoImageProcessor.register(HulkConfig, image_processor_classes={"pil": HulkPoseImageProcessor}, exist_ok=True)
+    AutoProcessor.register(HulkConfig, HulkProcessor, exist_ok=True)
+    for family, processor in PROCESSORS.items():
+        if family == "action":
+            AutoFeatureExtractor.register(HulkConfig, processor, exist_ok=True)
+        else:
+            # Image processors are looked up by the name of their class, and each key has room for one: that of the
+            # configuration for pose, for the others the class itself.
+            key = HulkConfig if family == "pose" else processor
+            AutoImageProcessor.register(key, image_processor_classes={"pil": processor}, exist_ok=True)
     for task, (pipeline_class, auto_class) in PIPELINES.items():
         if task not in PIPELINE_REGISTRY.supported_tasks:
             PIPELINE_REGISTRY.register_pipeline(

@@ -6,12 +6,14 @@ A detector may be
 
 * the hub name or folder of an object-detection model of transformers (D-FINE, RT-DETR and others under the Apache
   licence), which is loaded once;
+* `"hulk"`: the detection task of the checkpoint that the other pipeline was loaded from, as `human-detection`;
 * an object-detection pipeline, the pipeline `human-detection` among them, or any callable. It is called with an
   upright RGB PIL image and returns boxes in pixels: a list of `{"box": {"xmin", "ymin", "xmax", "ymax"}, "score",
   "label"}` as those pipelines do, an array (N, 4) of (x1, y1, x2, y2), or an object with `xyxy` and `confidence`, such
   as `supervision.Detections`.
 
-A heavy detector costs more than what comes after it: Hulk's own reads 800x1333 pixels, forty times a crop for pose.
+Boxes that say they are of another class than `PERSON_LABELS` are left out. A heavy detector costs more than what comes
+after it: Hulk's own reads 800x1333 pixels, forty times a crop for pose.
 """
 
 import os
@@ -24,10 +26,14 @@ import torch
 import transformers
 from PIL import Image
 
+from .modeling_detection_hulk import HulkForPedestrianDetection
 from .person_inputs_hulk import as_numbers, check_boxes, shortened
+from .pipeline_detection_hulk import HumanDetectionPipeline
 
 PERSON_LABELS = ("person", "pedestrian", "human", "people")
 """What the class of persons is called by detectors."""
+HULK = "hulk"
+"""The name of the detection task of a checkpoint itself."""
 
 
 class HulkPersonDetector:
@@ -37,17 +43,22 @@ class HulkPersonDetector:
         detector: see the module.
         threshold: boxes with a lower score are left out.
         device: where a detector that has to be loaded runs.
+        model: the model whose checkpoint `"hulk"` means.
 
     Raises:
-        ValueError: the model cannot be loaded, or knows no class of persons.
+        ValueError: the model cannot be loaded, knows no class of persons, or its checkpoint has no detection task.
         TypeError: neither a name nor a callable.
     """
 
-    def __init__(self, detector: Any, threshold: float = 0.5, device: Any = None):
+    def __init__(self, detector: Any, threshold: float = 0.5, device: Any = None, model: Any = None):
         if not 0 <= threshold <= 1:
             raise ValueError(f"`detector_threshold` must be in [0, 1], got {threshold!r}")
         if isinstance(detector, str | os.PathLike):
-            detector = _load(os.fspath(detector), str(device) if device is not None else None)
+            place = str(device) if device is not None else None
+            if os.fspath(detector) == HULK:
+                detector = _load_hulk(*_checkpoint_of(model), place)
+            else:
+                detector = _load(os.fspath(detector), place)
         elif not callable(detector):
             raise TypeError(
                 "`detector` must be a hub name or folder of an object-detection model, or a callable that takes a "
@@ -92,6 +103,32 @@ def _load(name: str, device: str | None) -> Callable:
         ) from error
 
 
+def _checkpoint_of(model: Any) -> tuple[str, str | None]:
+    """Folder or hub name of the checkpoint of a model, and its revision."""
+    config = getattr(model, "config", None)
+    place = getattr(config, "name_or_path", None)
+    if not place:
+        raise ValueError(
+            f"`detector`: {HULK!r} is the detection task of a checkpoint, but the model was not loaded from one; give "
+            "a pipeline human-detection or the name of another detector"
+        )
+    return str(place), getattr(config, "_commit_hash", None)
+
+
+@lru_cache(maxsize=2)
+def _load_hulk(name: str, revision: str | None, device: str | None) -> Callable:
+    options = {} if revision is None else {"revision": revision}
+    config = HulkForPedestrianDetection.config_class.from_pretrained(name, **options)
+    if "detection" not in config.default_tasks:
+        raise ValueError(
+            f"`detector`: {HULK!r} needs a checkpoint with a detection task, got {name!r} with {sorted(config.tasks)}"
+            "; give the name of another detector"
+        )
+    model = HulkForPedestrianDetection.from_pretrained(name, **options)
+    processor = HumanDetectionPipeline.processor_class.from_task(model.config.task(family="detection"))
+    return HumanDetectionPipeline(model=model, image_processor=processor, device=device)
+
+
 def _check_knows_persons(detector: Any) -> None:
     """A model that says what its classes are must have one of persons."""
     config = getattr(getattr(detector, "model", None), "config", None)
@@ -110,6 +147,9 @@ def _is_person(label: Any) -> bool:
 def _read(found: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Boxes (N, 4) xyxy and scores (N,) from what a detector returned."""
     if hasattr(found, "xyxy"):
+        names = getattr(found, "data", {}).get("class_name")  # as supervision calls them
+        if names is not None:
+            found = found[np.array([_is_person(name) for name in names], dtype=bool)]
         scores = getattr(found, "confidence", None)
         boxes = found.xyxy
     elif isinstance(found, np.ndarray | torch.Tensor):
@@ -153,4 +193,4 @@ def _read_records(found: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, tor
     return torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4), torch.tensor(scores, dtype=torch.float64)
 
 
-__all__ = ["PERSON_LABELS", "HulkPersonDetector"]
+__all__ = ["HULK", "PERSON_LABELS", "HulkPersonDetector"]

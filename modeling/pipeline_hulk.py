@@ -10,15 +10,15 @@ import torch
 from torch.utils.data import Dataset
 from transformers.pipelines.base import ChunkPipeline
 
+from .family_pipeline_hulk import HulkFamilyPipeline, lazy_items
 from .images_hulk import is_image, read_image
 from .person_detectors_hulk import HulkPersonDetector
 from .person_inputs_hulk import check_box_format, check_boxes, split_per_image
 
 BOX_SIDES = ("xmin", "ymin", "xmax", "ymax")
-_SHARED_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
 
 
-class HulkPersonPipeline(ChunkPipeline):
+class HulkPersonPipeline(HulkFamilyPipeline, ChunkPipeline):
     """Base of the pipelines that look at each person of a picture.
 
     Inputs are file names, URLs, PIL images, arrays, or dicts `{"image": ..., "boxes": ...}` with no other keys. One
@@ -44,34 +44,7 @@ class HulkPersonPipeline(ChunkPipeline):
     network, `person_record`.
     """
 
-    # All five stated: None would mean "try to load", which may ask for remote code.
-    _load_processor = False  # type: ignore[assignment]
-    _load_image_processor = True  # type: ignore[assignment]
-    _load_feature_extractor = False  # type: ignore[assignment]
-    _load_tokenizer = False  # type: ignore[assignment]
-    _load_video_processor = False  # type: ignore[assignment]
-
-    family = ""
     default_batch_size = 16
-    processor_class: Any = None
-    """The image processor of the family."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if hasattr(self.model, "for_family"):  # the class with all heads
-            self.model = self.model.for_family(self.family)
-        # No isinstance: under remote code from a folder there may be two copies of a class.
-        config = getattr(self.model, "config", None)
-        if getattr(config, "model_type", None) != "hulk" or not hasattr(self.image_processor, "normalize_crops"):
-            raise ValueError(
-                f"`model` must be a Hulk model for {self.family} with its {self.processor_class.__name__}, got "
-                f"{type(self.model).__name__} with {type(self.image_processor).__name__}"
-            )
-        self._processors = {}
-        if getattr(self.image_processor, "family", None) == self.family:
-            self._processors[self.image_processor.task] = self.image_processor
-        else:  # a folder of several families holds the settings of one of them in the file that was read
-            self.image_processor = self.task_processor(None)
 
     def _sanitize_parameters(
         self,
@@ -123,29 +96,10 @@ class HulkPersonPipeline(ChunkPipeline):
                 f"got {type(boxes).__name__} beside {type(inputs).__name__}"
             )
         else:
-            inputs = _items(inputs)
+            inputs = lazy_items(inputs)
         if batch_size is None:
             batch_size = self._batch_size or self.default_batch_size
         return super().__call__(inputs, batch_size=batch_size, **kwargs)
-
-    def task_processor(self, task: str | None) -> Any:
-        """The image processor of a task: the loaded one, or its like with the labels and the size of the task.
-
-        Args:
-            task: name of a task of the family; None is the default.
-        """
-        wanted = self.model.config.task(task, family=self.family)
-        if wanted.name not in self._processors:
-            like = self.image_processor
-            own = getattr(like, "family", None) == self.family
-            kind = type(like) if own else self.processor_class
-            settings = {name: getattr(like, name) for name in (*_SHARED_SETTINGS, *self.kept_settings(own))}
-            self._processors[wanted.name] = kind.from_task(wanted, **settings)
-        return self._processors[wanted.name]
-
-    def kept_settings(self, own: bool) -> tuple[str, ...]:
-        """Settings that hold for all tasks of the family; `own` says whether the loaded processor is of the family."""
-        return ()
 
     def preprocess(self, inputs: Any, task: str | None = None, **options) -> Iterator[dict[str, Any]]:
         """Cuts out all persons of one picture at once, then hands them on one by one, for batches of persons."""
@@ -217,7 +171,7 @@ class HulkPersonPipeline(ChunkPipeline):
         """The detector of a call, made once for as long as the same is asked for."""
         known = getattr(self, "_detector", None)
         if known is None or known[0] is not detector or known[1] != threshold:
-            self._detector = (detector, threshold, HulkPersonDetector(detector, threshold, self.device))
+            self._detector = (detector, threshold, HulkPersonDetector(detector, threshold, self.device, self.model))
         return self._detector[2]
 
     def _forward(self, model_inputs: dict[str, Any], task: str | None = None, **options) -> dict[str, Any]:
@@ -279,15 +233,6 @@ class HulkPersonPipeline(ChunkPipeline):
     def person_record(self, result: Any, person: dict[str, Any], task: str | None, **options) -> dict[str, Any]:
         """What the family adds to the record of a person, and what it replaces (`score`)."""
         return result
-
-
-def _items(inputs: Any) -> Iterator[Any]:
-    """The items of a generator or data set; a data set need not say where it ends other than by its length."""
-    if hasattr(inputs, "__iter__"):
-        yield from inputs
-    else:
-        for index in range(len(inputs)):
-            yield inputs[index]
 
 
 def _with_boxes(item: Any, boxes: Any) -> Mapping[str, Any]:
