@@ -25,13 +25,14 @@ MODULE_EXTRAS = {
     "peft": "peft",
     "skimage": "demo",
     "supervision": "viz",
+    "threadpoolctl": "train",
     "tqdm": "train",
     "yaml": "train",
 }
 
 app = typer.Typer(
     name="hulk-hf",
-    help="Human pose with Hulk: try it, train it, prove it.",
+    help="Hulk, the generalist of human-centric vision: use it, train it, prove it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,6 +102,85 @@ def evaluate(
     typer.echo(format_figures(figures))
     if output is not None:
         output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def predict(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Pictures, folders of pictures, URLs, or videos.")
+    ],
+    task: Annotated[
+        str, typer.Option("--task", "-t", help="Tasks or families, with commas: pose,parsing,attributes.")
+    ] = "pose",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Folder or hub name. [default: the bundled one]", show_default=False),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Finds the persons: hub name or folder of a detector of transformers, or 'hulk'. "
+            "[default: the whole picture is one person]",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of a person of the detector.")] = 0.5,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="JSON with the boxes (xywh) of the pictures, or COCO annotations.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("outputs/predict"),
+    save: Annotated[bool, typer.Option("--save", help="Also write the drawn pictures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each result as a line of JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also do what is done already.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Persons per forward pass.")] = 16,
+    shared_crop: Annotated[
+        bool, typer.Option("--shared-crop", help="Let families of one input size share a crop: faster, not the same.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="Such as cuda:0. [default: cpu]", show_default=False)] = None,
+    every: Annotated[int, typer.Option(min=1, help="Of videos: look for persons in every n-th frame.")] = 5,
+    smooth: Annotated[bool, typer.Option("--smooth", help="Of videos: smooth the joints of each track.")] = False,
+) -> None:
+    """Say of each person in pictures or videos what was asked, one JSON file per picture.
+
+    A run that was interrupted goes on where it was; `accelerate launch -m hulk_hf predict ...` shares the pictures
+    among processes. Exit 1 if some picture could not be read.
+    """
+    from hulk_hf.predict_command import run_predict as run
+
+    failed = run(
+        sources,
+        task=task,
+        model=model,
+        detector=detector,
+        threshold=threshold,
+        boxes=boxes,
+        output=output,
+        save=save,
+        as_json=as_json,
+        overwrite=overwrite,
+        batch_size=batch_size,
+        shared_crop=shared_crop,
+        device=device,
+        every=every,
+        smooth=smooth,
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def info(
+    checkpoint: Annotated[
+        str | None, typer.Argument(help="Folder or hub name. [default: the bundled checkpoint]", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what a checkpoint can do: families, tasks, labels, input sizes, parameters."""
+    from hulk_hf import BUNDLED_CHECKPOINT
+    from hulk_hf.checkpoint_info import describe_checkpoint, format_checkpoint
+
+    content = describe_checkpoint(checkpoint or BUNDLED_CHECKPOINT)
+    typer.echo(json.dumps(content, indent=2) if as_json else format_checkpoint(content))
 
 
 @app.command()
