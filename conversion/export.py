@@ -26,6 +26,7 @@ from hulk_hf.conversion.published_families import (
     ALL_FAMILIES_AUTO_CLASS,
     ANALYSIS_PIPELINE,
     PUBLISHED_FAMILIES,
+    leading_family,
     published_families,
 )
 from hulk_hf.modeling.processing_hulk import HulkProcessor, processor_of
@@ -175,9 +176,8 @@ def _check_model(model: Any) -> None:
 
 
 def _own_processor(model: transformers.PreTrainedModel, families: list[str]) -> Any:
-    """The processor of the first family; a picture's before one of skeletons, as more classes look for it."""
-    ordered = sorted(families, key=lambda family: family == "action")
-    return processor_of(model.config.task(ordered[0]), model.config) if families else None
+    """The processor of the family that leads."""
+    return processor_of(model.config.task(leading_family(families)), model.config) if families else None
 
 
 def _is_own(processor: Any) -> bool:

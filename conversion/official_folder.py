@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from transformers import BertTokenizer
 
 from hulk_hf.conversion.merging import TOLERANCE, Merge
-from hulk_hf.conversion.published_families import ALL_FAMILIES, PUBLISHED_FAMILIES
+from hulk_hf.conversion.published_families import ALL_FAMILIES, PUBLISHED_FAMILIES, leading_family
 from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.processing_hulk import HulkProcessor, processor_of
 from hulk_hf.modeling.tasks_hulk import HulkTask
@@ -60,10 +60,9 @@ def write_folder(
     remarks = []
     tokenizer = None
     if "caption" in families:
-        tokenizer, told = _caption_tokenizer(config.task("caption"), vocabulary)
+        tokenizer, told = caption_tokenizer(config.task("caption"), vocabulary)
         remarks += told
-    first = next((family for family in config.default_tasks if family != "action"), "action")
-    processor_of(config.task(first), config).save_pretrained(folder)
+    processor_of(config.task(leading_family(list(config.default_tasks))), config).save_pretrained(folder)
     HulkProcessor.from_config(config, tokenizer).save_pretrained(folder)
     parameters = sum(tensor.numel() for tensor in merge.weights.values()) / 1e6
     written = _write_weights(merge.weights, folder / "model.safetensors", dtype)
@@ -102,7 +101,7 @@ def _write_weights(weights: dict[str, torch.Tensor], path: Path, dtype: str | No
     return str(wanted).removeprefix("torch.")
 
 
-def _caption_tokenizer(task: HulkTask, vocabulary: str | Path | None) -> tuple[BertTokenizer | None, list[str]]:
+def caption_tokenizer(task: HulkTask, vocabulary: str | Path | None) -> tuple[BertTokenizer | None, list[str]]:
     """The tokenizer of the captions, if it can be had, and remarks for the user."""
     try:
         tokenizer = _read_vocabulary(VOCABULARY if vocabulary is None else vocabulary)

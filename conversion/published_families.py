@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,11 +156,21 @@ def published_families(model: transformers.PreTrainedModel) -> list[str]:
     return [family for family in families if all(hasattr(model, head) for head in FAMILY_HEADS[family])]
 
 
+def leading_family(families: Sequence[str]) -> str:
+    """The family whose processor lies in the one file that `AutoImageProcessor` reads: pose, if there are joints.
+
+    Args:
+        families: Of a checkpoint, at least one.
+    """
+    return min(families, key=lambda family: (family != "pose", family == "action"))
+
+
 __all__ = [
     "ALL_FAMILIES",
     "ALL_FAMILIES_AUTO_CLASS",
     "ANALYSIS_PIPELINE",
     "PUBLISHED_FAMILIES",
     "PublishedFamily",
+    "leading_family",
     "published_families",
 ]

@@ -185,7 +185,8 @@ class Predictor:
             An `Action`, or a list of them.
         """
         found = self._skeletons(skeletons, task=self.tasks_by_family["action"].name, **call)
-        if found and isinstance(found[0], Mapping):
+        nobody = not found and len(skeletons) > 0  # a single clip in which nobody is seen
+        if nobody or (found and isinstance(found[0], Mapping)):
             return _action(found)
         return [_action(records) for records in found]
 

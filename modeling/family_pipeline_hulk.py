@@ -5,6 +5,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from transformers.processing_utils import ProcessorMixin
+
 _SHARED_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
 
 
@@ -50,12 +52,29 @@ class HulkFamilyPipeline:
         """
         wanted = self.model.config.task(task, family=self.family)
         if wanted.name not in self._processors:
+            stored = self._stored_processor(wanted.name)
+            if stored is not None:
+                self._processors[wanted.name] = stored
+                return stored
             like = self.image_processor
             own = getattr(like, "family", None) == self.family
             kind = type(like) if own else self.processor_class
             settings = {name: getattr(like, name) for name in (*_SHARED_SETTINGS, *self.kept_settings(own))}
             self._processors[wanted.name] = kind.from_task(wanted, **settings)
         return self._processors[wanted.name]
+
+    def _stored_processor(self, task: str) -> Any:
+        """The processor of a task as the checkpoint stores it beside those of all its tasks, if it does."""
+        place = getattr(self.model.config, "_name_or_path", None)
+        if not place:
+            return None
+        revision = getattr(self.model.config, "_commit_hash", None)
+        try:
+            settings, _ = ProcessorMixin.get_processor_dict(place, revision=revision)
+        except OSError:
+            return None
+        entry = (settings.get("processors") or {}).get(task)
+        return None if entry is None else self.processor_class.from_dict(dict(entry))
 
     def kept_settings(self, own: bool) -> tuple[str, ...]:
         """Settings that hold for all tasks of the family; `own` says whether the loaded processor is of the family."""

@@ -38,8 +38,8 @@ class HulkMeshImageProcessor(HulkPersonImageProcessor):
 
     Around the centre of each box a square is cut out, as long as the longer side of the box times `padding_factor`,
     and resized to the input of the network (bilinear, not rounded to 8 bits, black outside the picture). How the
-    squares of most released annotations came from boxes is not known; the factor 1 is the rule of GTA-Human, the
-    largest set. Tight boxes of a detector may be better off with 1.1 or 1.2.
+    squares of most released annotations came from boxes is not known. The default leaves as much room as crops for
+    pose have, and the bundled model was trained with it; 1 is the rule of GTA-Human, the largest released set.
 
     Example:
         >>> processor = HulkMeshImageProcessor()
@@ -59,7 +59,7 @@ class HulkMeshImageProcessor(HulkPersonImageProcessor):
     size = {"height": _RELEASED.image_size[0], "width": _RELEASED.image_size[1]}
     task = _RELEASED.name
     label_names = list(_RELEASED.labels)
-    padding_factor = 1.0
+    padding_factor = 1.25
     body_vertices = list(_RELEASED.body["vertices"])
 
     def __init__(self, **kwargs: Unpack[HulkMeshImageProcessorKwargs]):

@@ -9,6 +9,7 @@ coordinates throughout, so that a mirror and a resize can trade places.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -96,50 +97,65 @@ def most_likely_parts(
         Index of the part, shape (B, *output_size), int64 (of equals the first), and its value, float32.
     """
     maps = maps.float()
-    rows = _resize_weights(maps.shape[-2], input_size[0], output_size[0]).to(maps.device)
-    columns = _resize_weights(maps.shape[-1], input_size[1], output_size[1]).to(maps.device)
+    down = _resize_plan(maps.shape[-2], input_size[0], output_size[0])
+    across = _resize_plan(maps.shape[-1], input_size[1], output_size[1])
+    rows, columns = down.weights.to(maps.device), across.weights.to(maps.device)
     values = maps.new_full((maps.shape[0], *output_size), -torch.inf)
     parts = torch.zeros(values.shape, dtype=torch.int16, device=maps.device)
     for picture, value, part in zip(maps, values, parts, strict=True):
-        for index, down, across in _candidates(picture, rows, columns):
-            window, found = (slice(*down), slice(*across)), picture[index]
-            some_rows, some_columns = rows[window[0]], columns[window[1]]
-            resized = some_rows @ (found @ some_columns.T)
+        for index, window in _candidates(picture, down, across):
+            resized = rows[window[0]] @ (picture[index] @ columns[window[1]].T)
             best = value[window]
             part[window].masked_fill_(resized > best, index)
             torch.maximum(best, resized, out=best)
     return parts.long(), values
 
 
-@lru_cache(maxsize=64)
-def _resize_weights(source: int, middle: int, target: int) -> torch.Tensor:
-    """What bilinear resizing to `middle` and from there to `target` takes of each source pixel: (target, source)."""
+class _Plan(NamedTuple):
+    """How bilinear resizing by way of another size makes the pixels of one axis of the result.
+
+    Attributes:
+        weights: Of each source pixel in each target pixel, shape (target, source), float32.
+        first: The first source pixel that each target pixel is made of, in ascending order, shape (target,).
+        length: How many source pixels a target pixel is made of at most.
+    """
+
+    weights: torch.Tensor
+    first: np.ndarray
+    length: int
+
+
+@lru_cache(maxsize=256)
+def _resize_plan(source: int, middle: int, target: int) -> _Plan:
+    """The plan of resizing `source` pixels to `middle` and these to `target`."""
     weights = torch.eye(source)[None]
     for size in (middle, target):
         if weights.shape[-1] != size:
             weights = F.interpolate(weights, size=size, mode="linear", align_corners=False)
-    return weights[0].T.contiguous()
+    weights = weights[0].T.contiguous()
+    used = weights.numpy() != 0
+    first, end = used.argmax(axis=1), source - used[:, ::-1].argmax(axis=1)
+    length = int((end - first).max())
+    return _Plan(weights, first.clip(max=source - length), length)
 
 
-def _candidates(
-    picture: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
-) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
-    """For each part that may be the best somewhere its index and the (first, end) rows and columns of the result.
+def _candidates(picture: torch.Tensor, down: _Plan, across: _Plan) -> list[tuple[int, tuple[slice, slice]]]:
+    """For each part that may be the best somewhere its index, and the rows and columns of the result where it may.
 
     A resized value lies between the least and the largest of the pixels it is made of. So where the largest value of a
     part is less than the least one of another part, it cannot win.
     """
-    everywhere = (0, len(rows)), (0, len(columns))
     if picture.device.type != "cpu":  # finding out would make the device wait, once for every part
-        return [(index, *everywhere) for index in range(len(picture))]
-    first_rows, tall = _supports(rows)
-    first_columns, wide = _supports(columns)
-    largest, least = _windows(picture, tall, wide, torch.maximum), _windows(picture, tall, wide, torch.minimum)
+        return [(index, (slice(None), slice(None))) for index in range(len(picture))]
+    largest = _windows(picture, down.length, across.length, torch.maximum)
+    least = _windows(picture, down.length, across.length, torch.minimum)
     possible = largest >= least.amax(dim=0) - _ROUNDING
     found = []
-    for index, (down, across) in enumerate(zip(possible.any(dim=2).numpy(), possible.any(dim=1).numpy(), strict=True)):
-        if down.any():
-            found.append((index, _span(first_rows, down.nonzero()[0]), _span(first_columns, across.nonzero()[0])))
+    for index, (rows, columns) in enumerate(
+        zip(possible.any(dim=2).numpy(), possible.any(dim=1).numpy(), strict=True)
+    ):
+        if rows.any():
+            found.append((index, (_span(down.first, rows.nonzero()[0]), _span(across.first, columns.nonzero()[0]))))
     return found
 
 
@@ -152,17 +168,9 @@ def _windows(maps: torch.Tensor, tall: int, wide: int, take: Callable) -> torch.
     return maps
 
 
-def _supports(weights: torch.Tensor) -> tuple[np.ndarray, int]:
-    """The first of the source pixels that each target pixel is made of, in ascending order, and how many they are."""
-    used = weights.numpy() != 0
-    first, end = used.argmax(axis=1), weights.shape[1] - used[:, ::-1].argmax(axis=1)
-    length = int((end - first).max())
-    return first.clip(max=weights.shape[1] - length), length
-
-
-def _span(first: np.ndarray, possible: np.ndarray) -> tuple[int, int]:
+def _span(first: np.ndarray, possible: np.ndarray) -> slice:
     """The target pixels whose source pixels begin at one of `possible`, or between two of them."""
-    return int(np.searchsorted(first, possible[0])), int(np.searchsorted(first, possible[-1], side="right"))
+    return slice(int(np.searchsorted(first, possible[0])), int(np.searchsorted(first, possible[-1], side="right")))
 
 
 __all__ = ["average_mirrored", "most_likely_parts", "part_probabilities", "resize_maps"]

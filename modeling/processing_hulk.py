@@ -33,20 +33,23 @@ PROCESSORS: dict[str, Any] = {
 class HulkProcessor(ProcessorMixin):
     """The processors of the tasks of a checkpoint.
 
-    It is called with the name of a task, or of a family, whose first task is meant, and passes everything else on:
+    It is called with the name of a task, or of a family, whose default task is meant, and passes everything else on:
 
     >>> inputs = processor("street.jpg", task="pose", boxes=[[100, 80, 150, 300]])  # doctest: +SKIP
     >>> persons = processor.post_process_pose_estimation(model(**inputs), boxes)  # doctest: +SKIP
 
     Args:
-        processors: Task name -> its processor, all of this package; the first of a family is its default.
+        processors: Task name -> its processor, all of this package.
         tokenizer: Of captions.
+        default_tasks: Family -> the task that its name means; None: the first one.
 
     Raises:
         ValueError: No processors, or one of an unknown kind.
     """
 
-    def __init__(self, processors: Mapping[str, Any], tokenizer: Any = None):
+    def __init__(
+        self, processors: Mapping[str, Any], tokenizer: Any = None, default_tasks: Mapping[str, str] | None = None
+    ):
         # The base class wants a fixed list of parts; what there is here depends on the tasks.
         self.chat_template = None
         if not isinstance(processors, Mapping) or not processors:
@@ -59,18 +62,19 @@ class HulkProcessor(ProcessorMixin):
                 )
         self.processors = dict(processors)
         self.tokenizer = tokenizer
+        first = {processor.family: name for name, processor in reversed(self.processors.items())}
+        self.default_tasks = first | dict(default_tasks or {})
 
     @classmethod
     def from_config(cls, config: Any, tokenizer: Any = None) -> "HulkProcessor":
-        """The processors of all tasks of a configuration, those that are its defaults first.
+        """The processors of all tasks of a configuration.
 
         Args:
             config: A `HulkConfig`.
             tokenizer: Of its captions.
         """
-        names = [*config.default_tasks.values(), *config.tasks]
-        tasks = [config.task(name) for name in dict.fromkeys(names)]
-        return cls({task.name: processor_of(task, config) for task in tasks}, tokenizer)
+        processors = {name: processor_of(config.task(name), config) for name in config.tasks}
+        return cls(processors, tokenizer, config.default_tasks)
 
     def task_name(self, task: str | None) -> str:
         """The full name of a task from its name or that of its family; None is the only one there is.
@@ -80,12 +84,10 @@ class HulkProcessor(ProcessorMixin):
         """
         if task is None and len(self.processors) == 1:
             return next(iter(self.processors))
-        if task in self.processors:
-            return task
-        for name, processor in self.processors.items():
-            if processor.family == task:
-                return name
-        raise ValueError(f"`task`: no {task!r} in this checkpoint, expected one of {list(self.processors)}")
+        name = self.default_tasks.get(str(task), task)
+        if name not in self.processors:
+            raise ValueError(f"`task`: no {task!r} in this checkpoint, expected one of {list(self.processors)}")
+        return name
 
     def for_task(self, task: str | None) -> Any:
         """The processor of a task or family; for captions the one with the tokenizer, if there is one."""
@@ -134,6 +136,16 @@ class HulkProcessor(ProcessorMixin):
         """See `HulkMeshImageProcessor`."""
         return self.for_task(task).post_process_human_mesh(outputs, *args, **kwargs)
 
+    def post_process_image_text_to_text(self, generated: Any, *args: Any, task: str = "caption", **kwargs: Any) -> Any:
+        """See `HulkCaptionProcessor`.
+
+        Raises:
+            ValueError: There is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ValueError("`tokenizer` must be given to read captions; this processor has none")
+        return self.for_task(task).post_process_image_text_to_text(generated, *args, **kwargs)
+
     # Files ----------------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -146,6 +158,7 @@ class HulkProcessor(ProcessorMixin):
         return {
             "processor_class": type(self).__name__,
             "processors": {name: processor.to_dict() for name, processor in self.processors.items()},
+            "default_tasks": dict(self.default_tasks),
             "has_tokenizer": self.tokenizer is not None,
         }
 
@@ -167,7 +180,8 @@ class HulkProcessor(ProcessorMixin):
         tokenizer = None
         if processor_dict.get("has_tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        return [{name: _from_settings(name, fields) for name, fields in settings.items()}, tokenizer]
+        processors = {name: _from_settings(name, fields) for name, fields in settings.items()}
+        return [processors, tokenizer, processor_dict.get("default_tasks")]
 
     @classmethod
     def from_args_and_dict(cls, args, processor_dict: dict[str, Any], **kwargs) -> Any:

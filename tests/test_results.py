@@ -47,7 +47,7 @@ def person(left: float = 10.0, number: int | None = None) -> Person:
             [[0.0, 0.1, 0.2]],
             [[20.0, 30.0]],
             ["head"],
-            {"scale": 1.0, "tx": 0.0, "ty": 0.0},
+            {"scale": 1.0, "tx": 0.0, "ty": 0.0, "pixels_per_metre": 20.0, "x": left + 15.0, "y": 30.0},
             "a body",
             "CC0 1.0",
         ),

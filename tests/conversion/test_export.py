@@ -163,11 +163,13 @@ def test_an_interpreter_without_the_package_loads_it_as_remote_code(link_sources
 def test_the_folder_holds_all_it_needs_and_nothing_else(exported):
     sources = {path.name for path in source_files()}
     assert {"configuration_hulk.py", "modeling_pose_hulk.py", "pipeline_pose_hulk.py"} <= sources
-    expected = sources | {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"}
+    expected = sources | {"config.json", "preprocessor_config.json", "processor_config.json"}
+    expected |= {"model.safetensors", "README.md"}
     assert {path.name for path in exported.iterdir()} == expected
     config = json.loads((exported / "config.json").read_text())
     mapped = [*config["auto_map"].values(), *(entry["impl"] for entry in config["custom_pipelines"].values())]
-    mapped += json.loads((exported / "preprocessor_config.json").read_text())["auto_map"].values()
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        mapped += json.loads((exported / name).read_text())["auto_map"].values()
     for reference in mapped:
         file, _, name = reference.partition(".")
         assert f"class {name}(" in (exported / f"{file}.py").read_text(), reference

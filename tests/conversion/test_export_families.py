@@ -24,7 +24,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertToken
 
 import hulk_hf
 from hulk_hf.conversion.export import export_folder, push_to_hub
-from hulk_hf.conversion.published_families import ALL_FAMILIES, PUBLISHED_FAMILIES
+from hulk_hf.conversion.published_families import ALL_FAMILIES, ALL_FAMILIES_AUTO_CLASS, PUBLISHED_FAMILIES
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.synthetic.open_body import open_body
 
@@ -144,14 +144,20 @@ def test_it_says_what_it_holds_and_no_more(kind, folders, models):
     config, families = read(folders[kind]), list(PUBLISHED_FAMILIES) if kind == EVERYTHING else [kind]
     assert {fields["family"] for fields in config["tasks"].values()} == set(families) == set(config["default_tasks"])
     heads = {published.auto_class: published.model for published in map(PUBLISHED_FAMILIES.get, families)}
-    heads.pop(None, None)
+    pipelines = [PUBLISHED_FAMILIES[family].pipeline for family in families]
+    if kind == EVERYTHING:
+        heads[ALL_FAMILIES_AUTO_CLASS] = ALL_FAMILIES
+        pipelines.append("human-analysis")
     base = {"AutoConfig": "configuration_hulk.HulkConfig", "AutoModel": "modeling_hulk.HulkModel"}
     assert config["auto_map"] == base | heads
     for reference in (*config["auto_map"].values(), ALL_FAMILIES):
         file, _, name = reference.partition(".")
         assert f"class {name}(" in (folders[kind] / f"{file}.py").read_text(), reference
-    assert list(config.get("custom_pipelines", {})) == (["human-pose"] if "pose" in families else [])
-    assert (folders[kind] / "preprocessor_config.json").is_file() == ("pose" in families)
+    assert sorted(config["custom_pipelines"]) == sorted(pipelines)
+    processor = json.loads((folders[kind] / "processor_config.json").read_text())
+    assert set(processor["processors"]) == set(config["tasks"])
+    first = json.loads((folders[kind] / "preprocessor_config.json").read_text())
+    assert set(first["auto_map"]) == {"AutoFeatureExtractor" if kind == "action" else "AutoImageProcessor"}
     labels = load(kind, folders[kind]).config.id2label
     assert labels == dict(enumerate(models[kind].config.task("pose" if kind == EVERYTHING else kind).labels))
 
@@ -305,9 +311,9 @@ def test_image_classification_of_transformers(models, photo, tmp_path, warnings)
 
 def test_a_processor_makes_inputs_of_a_family_of_the_model(models, tmp_path):
     pose = HulkPoseImageProcessor.from_task(models["pose"].config.task("pose"))
-    with pytest.raises(ValueError, match=r"none of \['HulkPoseImageProcessor'\] for a model of \['parsing'\]"):
+    with pytest.raises(ValueError, match=r"expected HulkParsingImageProcessor, or .* for a model of \['parsing'\]"):
         export_folder(models["parsing"], pose, tmp_path / "x")
-    with pytest.raises(ValueError, match="expected HulkPoseImageProcessor .* got SegformerImageProcessorPil"):
+    with pytest.raises(ValueError, match="expected .*HulkPoseImageProcessor .* got SegformerImageProcessorPil"):
         export_folder(models[EVERYTHING], transformers.SegformerImageProcessorPil(), tmp_path / "x")
     folder = export_folder(models[EVERYTHING], pose, tmp_path / "x")
     assert AutoImageProcessor.from_pretrained(folder).to_dict().items() >= {"size": dict(pose.size)}.items()

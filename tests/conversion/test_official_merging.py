@@ -90,6 +90,7 @@ def test_two_files_become_one_checkpoint_that_the_class_loads(two_files, tmp_pat
         "conversion.json",
         "model.safetensors",
         "preprocessor_config.json",
+        "processor_config.json",
     ]
     assert left_behind(tmp_path / "deep") == ["hulk"]
     assert (folder.stat().st_mode & 0o777, (folder / "config.json").stat().st_mode & 0o777) == (0o755, 0o644)
@@ -378,10 +379,8 @@ def test_the_vocabulary_comes_from_a_file_a_folder_or_the_hub(caption, tmp_path,
     path = vocabulary(tmp_path)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repository, name: {"vocab.txt": str(path)}[name])
     for number, source in enumerate((path, tmp_path, "some-lab/words", None)):
-        folder = tmp_path / f"{number}"
-        folder.mkdir()
-        assert official_folder._write_vocabulary(caption, folder, source) == []
-        assert (folder / "tokenizer.json").is_file()
+        tokenizer, remarks = official_folder.caption_tokenizer(caption, source)
+        assert remarks == [] and len(tokenizer) == caption.num_labels, number
 
 
 def test_without_a_network_the_rest_is_written_and_the_gap_is_said(caption, tmp_path, monkeypatch):
@@ -389,16 +388,16 @@ def test_without_a_network_the_rest_is_written_and_the_gap_is_said(caption, tmp_
         raise huggingface_hub.errors.LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    (remark,) = official_folder._write_vocabulary(caption, tmp_path, None)
-    assert "no network" in remark and "--vocab" in remark and not list(tmp_path.iterdir())
+    tokenizer, (remark,) = official_folder.caption_tokenizer(caption, None)
+    assert "no network" in remark and "--vocab" in remark and tokenizer is None
     with pytest.raises(ValueError, match="vocab: 'some-lab/words' cannot be read .*no network"):
-        official_folder._write_vocabulary(caption, tmp_path, "some-lab/words")
+        official_folder.caption_tokenizer(caption, "some-lab/words")
 
 
 @pytest.mark.parametrize(("size", "begin"), [(111, "[CLS]"), (110, "[BEGIN]")])
 def test_another_vocabulary_is_refused(caption, tmp_path, size, begin):
     with pytest.raises(ValueError, match="vocab: got .* expected the 110 words of the weights with"):
-        official_folder._write_vocabulary(caption, tmp_path, vocabulary(tmp_path, size, begin))
+        official_folder.caption_tokenizer(caption, vocabulary(tmp_path, size, begin))
 
 
 def test_a_vocabulary_that_no_task_needs_is_said(two_files, tmp_path, capsys):

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 
 from hulk_hf.modeling.body_hulk import HulkBody
 from hulk_hf.modeling.configuration_hulk import HulkConfig
@@ -140,6 +144,16 @@ def captioner(make_captioner) -> HulkForCaptioning:
 def blunt_captioner(make_captioner) -> HulkForCaptioning:
     """Sees everything it may; tests must not change it."""
     return make_captioner(sharpness=0.7)
+
+
+@pytest.fixture(scope="session")
+def caption_tokenizer() -> PreTrainedTokenizerFast:
+    """The 40 words of `caption-small`: "alpha" is 4, the next ones are "word5" to "word39"."""
+    words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "alpha", *(f"word{index}" for index in range(5, 40))]
+    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
 @pytest.fixture(scope="session")

@@ -71,12 +71,26 @@ def test_the_mirror_image_of_a_mirror_image_changes_nothing(maps):
 
 
 @pytest.mark.parametrize("num_parts", [1, 4, 5, 6])
-def test_the_most_likely_part_is_found_a_few_at_a_time(maps, num_parts):
+@pytest.mark.parametrize("output_size", [(45, 37), (5, 3), (32, 48), (1, 70)])
+def test_the_most_likely_part_is_that_of_the_resized_maps(maps, num_parts, output_size):
     maps = maps[:, :num_parts]
-    values, parts = resize_maps(maps, (32, 48), (45, 37)).max(dim=1)
-    ours, ours_values = most_likely_parts(maps, (32, 48), (45, 37))
-    assert torch.equal(ours, parts) and torch.equal(ours_values, values)
-    assert ours.dtype == torch.int64
+    values, parts = resize_maps(maps, (32, 48), output_size).max(dim=1)
+    ours, ours_values = most_likely_parts(maps, (32, 48), output_size)
+    assert torch.equal(ours, parts) and ours.dtype == torch.int64
+    torch.testing.assert_close(ours_values, values, atol=1e-6, rtol=0)  # two steps as one sum, in another order
+
+
+@pytest.mark.parametrize("output_size", [(300, 120), (31, 19), (97, 230)])
+def test_parts_that_cannot_win_are_left_out_and_no_others(output_size):
+    # Smooth blobs, one per part, each the best in some place only, one nowhere and one almost equal to another.
+    places = torch.stack(torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 30), indexing="ij"))
+    centers = torch.rand(9, 2, 1, 1, generator=torch.Generator().manual_seed(3))
+    maps = torch.exp(-40 * ((places - centers) ** 2).sum(dim=1))[None]
+    maps = torch.cat([torch.full((1, 1, 40, 30), 0.2), maps, maps[:, :1] * 0.5, maps[:, 4:5] + 1e-4], dim=1)
+    values, parts = resize_maps(maps, (160, 120), output_size).max(dim=1)
+    ours, ours_values = most_likely_parts(maps, (160, 120), output_size)
+    assert torch.equal(ours, parts) and 5 < len(parts.unique()) < 11
+    torch.testing.assert_close(ours_values, values, atol=1e-6, rtol=0)
 
 
 def test_of_equal_parts_the_first_is_taken():

@@ -1,0 +1,1 @@
+../../../modeling/attribute_labels_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/caption_text_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/detection_geometry_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/family_pipeline_hulk.py

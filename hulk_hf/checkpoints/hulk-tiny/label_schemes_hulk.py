@@ -1,0 +1,1 @@
+../../../modeling/label_schemes_hulk.py

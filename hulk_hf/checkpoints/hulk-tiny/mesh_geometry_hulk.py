@@ -1,0 +1,1 @@
+../../../modeling/mesh_geometry_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/part_labels_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/person_detectors_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/pipeline_attributes_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/pipeline_detection_hulk.py

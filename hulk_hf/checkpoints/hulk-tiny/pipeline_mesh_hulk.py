@@ -1,0 +1,1 @@
+../../../modeling/pipeline_mesh_hulk.py

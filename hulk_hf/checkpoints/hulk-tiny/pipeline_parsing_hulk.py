@@ -1,0 +1,1 @@
+../../../modeling/pipeline_parsing_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/processing_caption_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/processing_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/resizing_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/skeleton_geometry_hulk.py

@@ -1,0 +1,1 @@
+../../../modeling/skeleton_inputs_hulk.py

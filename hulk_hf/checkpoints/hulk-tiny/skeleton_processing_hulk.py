@@ -1,0 +1,1 @@
+../../../modeling/skeleton_processing_hulk.py
