@@ -1,8 +1,8 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How fast synthetic people are rendered here.
+"""How fast synthetic people and scenes are made here.
 
-`OMP_NUM_THREADS=1 python -m hulk_hf.synthetic.benchmark --count 1000 --processes 2`
+`python -m hulk_hf.synthetic.benchmark --kind persons --count 1000 --processes 2`
 """
 
 from __future__ import annotations
@@ -12,21 +12,29 @@ import resource
 import tempfile
 import time
 
-from .dataset import render_arrays
-from .person import render_person
+from .dataset import render_arrays, render_scene_arrays
+from .tables import PERSON_SIZE, SCENE_SIZE
+
+KINDS = {"persons": (render_arrays, PERSON_SIZE), "scenes": (render_scene_arrays, SCENE_SIZE)}
 
 
-def benchmark(count: int, processes: int, image_size: tuple[int, int] = (256, 192)) -> dict[str, float]:
-    """Renders `count` people into a temporary folder.
+def benchmark(
+    count: int, processes: int, image_size: tuple[int, int] | None = None, kind: str = "persons"
+) -> dict[str, float]:
+    """Renders `count` people or scenes, by `kind`, into a temporary folder.
 
     Returns:
         `samples_per_second` of wall time, start of the processes included, and `cpu_milliseconds` per sample, which
-        does not depend on what else the machine is doing.
+        depends less on what else the machine is doing.
     """
-    render_person(0, image_size=image_size)  # compiles the kernels, if no cache holds them
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    render, usual_size = KINDS[kind]
+    size = image_size or usual_size
     with tempfile.TemporaryDirectory() as folder:
+        render("train", 1, 1, 1, folder, size, progress=False)  # compiles the kernels, if no cache holds them
         before, start = _cpu_seconds(), time.perf_counter()
-        render_arrays("train", count, num_proc=processes, directory=folder, image_size=image_size, progress=False)
+        render("train", count, 0, processes, folder, size, progress=False)
         wall, cpu = time.perf_counter() - start, _cpu_seconds() - before
     return {"samples_per_second": count / wall, "cpu_milliseconds": 1000 * cpu / count}
 
@@ -40,11 +48,17 @@ def _cpu_seconds() -> float:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kind", default="persons", choices=list(KINDS))
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of the pictures, in pixels")
     arguments = parser.parse_args()
-    result = benchmark(arguments.count, arguments.processes)
+    size = tuple(arguments.size) if arguments.size else None
+    result = benchmark(arguments.count, arguments.processes, size, arguments.kind)
     print(", ".join(f"{value:.1f} {name.replace('_', ' ')}" for name, value in result.items()))
+
+
+__all__ = ["KINDS", "benchmark"]
 
 
 if __name__ == "__main__":

@@ -4,22 +4,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from math import pi
 
 import numpy as np
 
+from .attributes import attributes_of, facts_of
 from .backgrounds import sample_background
-from .body import COCO_KEYPOINTS, MESHES, Body, forward_kinematics, load_body, skin, vertex_normals
+from .body import COCO_KEYPOINTS, MESHES, forward_kinematics, load_body, skin, vertex_normals
+from .captions import captions_of
+from .carried import Carrier, choose_carried, draw_things, make_things
 from .effects import photograph, sample_light, sample_occluders
+from .figure import Figure
+from .mesh import mesh_truth
+from .open_body import coarse_vertices
 from .outfits import sample_outfit
-from .poses import Pose, Z, rotation, sample_pose
+from .poses import Z, rotation, sample_pose
 from .props import draw_seat
 from .rasteriser import extent, vertex_thickness
 from .renderer import Camera, Layer, Light, cast_shadow, render_layer
 from .splits import banded, body_indices, generator
-from .wardrobe import CutTable, Outfit, compile_outfit, vertex_clip
+from .wardrobe import compile_outfit, vertex_clip
 
 # How far (metres, on a body of 1.7 m) a keypoint lies at most behind the surface that shows it: joints are inside.
 _KEYPOINT_DEPTH = {
@@ -38,28 +44,6 @@ _TOLERANCE = np.array([_KEYPOINT_DEPTH[name.split("_")[-1]] for name in COCO_KEY
 _GROUNDED = ("stand", "walk", "sit", "sit_floor", "squat", "kneel", "lunge", "bend", "lean", "one_leg", "lie")
 _SMALLEST_AREA = 0.012  # of the picture
 _FEWEST_KEYPOINTS = 5
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A posed and dressed person in the world, feet wherever the pose puts them; arrays as in `render_layer`.
-
-    `keypoints` (17, 3) are in the world, `outline` lists enough of the drawn vertices to frame the figure, and
-    `height` is the stature in metres.
-    """
-
-    body: Body
-    vertices: np.ndarray
-    normals: np.ndarray
-    keypoints: np.ndarray
-    faces: np.ndarray
-    face_regions: np.ndarray
-    clip: np.ndarray
-    outline: np.ndarray
-    table: CutTable
-    outfit: Outfit
-    pose: Pose
-    height: float
 
 
 @cache
@@ -98,20 +82,26 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     pose = sample_pose(rng, body, heads, held_out=split != "train")
     local = pose.local.copy()
     local[0] = rotation(Z, _direction(rng, split)) @ local[0]
-    rotations, translations, _ = forward_kinematics(local, heads, body.bone_parents)
+    rotations, translations, posed_heads = forward_kinematics(local, heads, body.bone_parents)
     posed = skin(rest, body.skin_weights, body.skin_bones, rotations, translations)
     outfit = sample_outfit(rng, split, float(body.gender[first]), float(body.age[first]))
+    chosen = choose_carried(rng, split, pose, outfit)
     table = compile_outfit(outfit)
     absent = {"hair": outfit.hair_length is None, "skirt": outfit.skirt_hem is None}
     faces, face_regions, outline = _drawn(tuple(mesh for mesh in MESHES if not absent.get(mesh)))
     normals = vertex_normals(posed, faces)
     lifted = vertex_thickness(body.canonical, body.regions, body.along, table.bounds, table.starts, table.thickness)
     clip = vertex_clip(outfit, body)
+    vertices = posed + normals * lifted[:, None]
+    height = float(np.ptp(rest[body.mesh_vertices["body"][::3], 2]))
+    flared = outfit.skirt_hem is not None
+    carrier = Carrier(body, rest, vertices, normals, rotations, translations, posed_heads, height, flared)
     return Figure(
         body=body,
-        vertices=posed + normals * lifted[:, None],
+        vertices=vertices,
         normals=normals,
         keypoints=body.keypoints(posed),
+        coarse=coarse_vertices(posed),
         faces=faces,
         face_regions=face_regions,
         clip=clip,
@@ -119,7 +109,10 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
         table=table,
         outfit=outfit,
         pose=pose,
-        height=float(np.ptp(rest[body.mesh_vertices["body"][::3], 2])),
+        height=height,
+        gender=float(body.gender[first]),
+        age=float(body.age[first]),
+        things=make_things(rng, carrier, chosen),
     )
 
 
@@ -127,6 +120,8 @@ def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Ca
     """Draws a camera that sees the figure: mostly whole, 55-95 % of the picture high, sometimes cut off."""
     height, width = size
     surface = figure.vertices[figure.outline]
+    if overhead := [thing.vertices for thing in figure.things if thing.kind == "umbrella"]:
+        surface = np.concatenate([surface, *overhead]).astype(np.float32)
     low, high = extent(surface)
     pitch = rng.normal(0.08, 0.14) if rng.random() < 0.85 else rng.uniform(-0.35, 0.7)
     camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), pitch, rng.normal(0, 0.07))
@@ -148,8 +143,8 @@ def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Ca
 
 
 def draw_figure(figure: Figure, camera: Camera, light: Light, size: tuple[int, int]) -> Layer:
-    """Renders a figure."""
-    return render_layer(
+    """Renders a figure and what it carries."""
+    layer = render_layer(
         figure.body,
         figure.faces,
         figure.face_regions,
@@ -162,6 +157,8 @@ def draw_figure(figure: Figure, camera: Camera, light: Light, size: tuple[int, i
         _fold_noise(),
         size,
     )
+    draw_things(figure.things, layer, camera, light)
+    return layer
 
 
 def _blend(picture: np.ndarray, layer: Layer) -> None:
@@ -254,13 +251,19 @@ def _compose(rng: np.random.Generator, split: str, size: tuple[int, int]) -> dic
     keypoints = _visible_keypoints(figure, camera, layer, hidden)
     if (parts > 0).mean() < _SMALLEST_AREA or (keypoints[:, 2] > 0).sum() < _FEWEST_KEYPOINTS:
         return None
+    things = np.where(hidden, 0, layer.things)
+    image = photograph(rng, picture)
+    facts = facts_of(figure, camera, keypoints, parts, things, image)
     return {
-        "image": photograph(rng, picture),
+        "image": image,
         "bbox": box_of_mask(parts > 0),
         "keypoints": keypoints,
         "parts": parts,
         "area": int((parts > 0).sum()),
         "stance": figure.pose.stance,
+        "attributes": attributes_of(facts),
+        "captions": captions_of(facts, rng),
+        **mesh_truth(figure.coarse, camera, size),
     }
 
 
@@ -284,6 +287,9 @@ def render_person(seed: int, split: str = "train", image_size: tuple[int, int] =
         * `parts`: (H, W) uint8 with the 20 classes of LIP (`wardrobe.LIP_LABELS`), 0 where the person isn't visible;
         * `area`: visible pixels;
         * `stance`: name of the stance (`poses.STANCES`);
+        * `attributes`: (A,) int8, for each of `attributes.ATTRIBUTES` 1 or 0, or -1 if it can't be seen;
+        * `captions`: three sentences that say the same in other words (`captions.captions_of`);
+        * `vertices`, `joints_3d`, `joints_2d`: the mesh of the open body (`mesh.mesh_truth`), the joints in pixels;
         * `sample_seed`, `split`: the arguments.
     """
     height, width = image_size

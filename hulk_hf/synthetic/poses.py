@@ -85,6 +85,98 @@ def _reach(upper, lower, target, hint, swivel):
     return goal @ rest.T, rotation(rest_hinge, bend - rest_bend)
 
 
+@numba.njit(cache=True)
+def leg_rotation(thigh, outward, flexion, spread, twist):
+    """Rotation of the upper leg whose rest direction is `thigh` (3,); `outward` is 1 for the left leg, else -1."""
+    flat = np.cos(spread)
+    goal = np.array([outward * np.sin(spread), -np.sin(flexion) * flat, -np.cos(flexion) * flat])
+    # Flex first about the body's x axis, so that the knee keeps pointing forward, then spread and twist.
+    flexed = rotation(np.array([1.0, 0.0, 0.0]), -flexion)
+    arc = _shortest_arc(flexed @ thigh, goal * np.sqrt((thigh**2).sum()))
+    return rotation(goal, -outward * twist) @ arc @ flexed
+
+
+@numba.njit(cache=True)
+def arm_rotations(upper, lower, outward, place, swivel):
+    """Rotations of clavicle, upper and lower arm, each relative to its parent, that bring the wrist to `place`.
+
+    `upper` and `lower` (3,) are the rest directions, `outward` is 1 for the left arm, else -1, `place` (3,) and
+    `swivel` as in `Gesture`.
+    """
+    length = np.sqrt((upper**2).sum()) + np.sqrt((lower**2).sum())
+    goal = np.array([outward * place[0], -place[1], place[2]])
+    # A raised arm lifts the collar bone too.
+    lift = 0.45 * min(max(goal[2] / (np.sqrt((goal**2).sum()) + 1e-9) + 0.2, 0.0), 1.0)
+    clavicle = rotation(np.array([0.0, 1.0, 0.0]), -outward * lift)
+    hint = np.array([outward * 0.35, 0.45, -1.0])
+    arm, forearm = _reach(upper, lower, goal * length, hint, outward * swivel)
+    return clavicle, clavicle.T @ arm, forearm
+
+
+_TRUNK_BONES = ("root", "spine04", "spine03", "spine02", "spine01", "neck01", "head")
+_LEG_BONES = tuple((f"upperleg01.{side}", f"lowerleg01.{side}", f"foot.{side}") for side in "LR")
+_ARM_BONES = tuple((f"clavicle.{s}", f"upperarm01.{s}", f"lowerarm01.{s}", f"wrist.{s}") for s in "LR")
+
+
+def pose_frames(body: Body, heads: np.ndarray, trunk: np.ndarray, legs: np.ndarray, arms: np.ndarray) -> np.ndarray:
+    """Rotations of all bones relative to their parents in every frame of a movement, (T, B, 3, 3).
+
+    Args:
+        body: the body asset.
+        heads: where the bones of this body start at rest, (B, 3).
+        trunk: (T, 9), radians: pitch, roll and turn of the whole body, bend, lean and turn of the spine, nod (down),
+            tilt and turn of the head, signs as in `about`.
+        legs: (T, 2, 6), left and right: flexion, spread, twist and knee as in `Leg`, then how far (0 to 1) the sole is
+            kept level, and how much the toes point down.
+        arms: (T, 2, 4), left and right: place of the wrist and swivel of the elbow as in `Gesture`.
+    """
+    index = body.bone_index
+    bones = [np.array([[index[bone] for bone in side] for side in sides]) for sides in (_LEG_BONES, _ARM_BONES)]
+    spine = np.array([index[bone] for bone in _TRUNK_BONES])
+    return _pose_frames(trunk, legs, arms, np.asarray(heads, np.float64), spine, *bones)
+
+
+@numba.njit(cache=True)
+def _about(pitch, roll, turn):
+    cp, sp, cr, sr, ct, st = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll), np.cos(turn), np.sin(turn)
+    return np.array(
+        [
+            [ct * cr, ct * sr * sp - st * cp, ct * sr * cp + st * sp],
+            [st * cr, st * sr * sp + ct * cp, st * sr * cp - ct * sp],
+            [-sr, cr * sp, cr * cp],
+        ]
+    )
+
+
+@numba.njit(cache=True)
+def _pose_frames(trunk, legs, arms, heads, trunk_bones, leg_bones, arm_bones):
+    local = np.zeros((len(trunk), len(heads), 3, 3))
+    for i in range(3):
+        local[:, :, i, i] = 1.0
+    x = np.array([1.0, 0.0, 0.0])
+    for t in range(len(trunk)):
+        pitch = trunk[t, 0]
+        local[t, trunk_bones[0]] = _about(pitch, trunk[t, 1], trunk[t, 2])
+        spine = _about(trunk[t, 3] / 4, trunk[t, 4] / 4, trunk[t, 5] / 4)
+        for k in range(1, 5):
+            local[t, trunk_bones[k]] = spine
+        head = _about(trunk[t, 6] / 2, trunk[t, 7] / 2, trunk[t, 8] / 2)
+        local[t, trunk_bones[5]], local[t, trunk_bones[6]] = head, head
+        for side in range(2):
+            outward = 1.0 - 2.0 * side
+            flexion, spread, twist, knee, level, toes = legs[t, side]
+            hip, shin, foot = leg_bones[side]
+            local[t, hip] = leg_rotation(heads[shin] - heads[hip], outward, flexion, spread, twist)
+            local[t, shin] = rotation(x, max(knee, 0.0))
+            rest = np.arctan2(heads[hip, 1] - heads[shin, 1], heads[hip, 2] - heads[shin, 2])
+            local[t, foot] = rotation(x, level * min(max(flexion - rest - knee - pitch, -0.7), 0.5) + toes)
+            clavicle, upper, lower, wrist = arm_bones[side]
+            local[t, clavicle], local[t, upper], local[t, lower] = arm_rotations(
+                heads[lower] - heads[upper], heads[wrist] - heads[lower], outward, arms[t, side, :3], arms[t, side, 3]
+            )
+    return local
+
+
 @dataclass(frozen=True)
 class Gesture:
     """Where a wrist goes and where the elbow points.
@@ -166,12 +258,8 @@ def _pose_leg(local: np.ndarray, body: Body, heads: np.ndarray, letter: str, leg
     index = body.bone_index
     outward = 1.0 if letter == "L" else -1.0
     thigh = heads[index[f"lowerleg01.{letter}"]] - heads[index[f"upperleg01.{letter}"]]
-    flat = np.cos(leg.spread)
-    goal = np.array([outward * np.sin(leg.spread), -np.sin(leg.flexion) * flat, -np.cos(leg.flexion) * flat])
-    # Flex first about the body's x axis, so that the knee keeps pointing forward, then spread and twist.
-    flexed = rotation(X, -leg.flexion)
-    arc = _shortest_arc(flexed @ thigh, goal * np.linalg.norm(thigh))
-    local[index[f"upperleg01.{letter}"]] = rotation(goal, -outward * leg.twist) @ arc @ flexed
+    hip = leg_rotation(thigh.astype(np.float64), outward, leg.flexion, leg.spread, leg.twist)
+    local[index[f"upperleg01.{letter}"]] = hip
     local[index[f"lowerleg01.{letter}"]] = rotation(X, max(leg.knee, 0.0))
     if stance.flat_feet:
         ankle = np.clip(leg.flexion - leg.knee - stance.pitch, -0.7, 0.5)
@@ -192,15 +280,9 @@ def _pose_arm(
     outward = 1.0 if letter == "L" else -1.0
     shoulder, elbow, wrist = (heads[index[f"{b}.{letter}"]] for b in ("upperarm01", "lowerarm01", "wrist"))
     upper, lower = (elbow - shoulder).astype(np.float64), (wrist - elbow).astype(np.float64)
-    length = np.linalg.norm(upper) + np.linalg.norm(lower)
-    goal = np.array([outward * place[0], -place[1], place[2]])
-    # A raised arm lifts the collar bone too.
-    lift = 0.45 * np.clip(goal[2] / (np.linalg.norm(goal) + 1e-9) + 0.2, 0, 1)
-    clavicle = rotation(Y, -outward * lift)
-    hint = np.array([outward * 0.35, 0.45, -1.0])
-    arm, forearm = _reach(upper, lower, goal * length, hint, outward * swivel)
+    clavicle, arm, forearm = arm_rotations(upper, lower, outward, np.asarray(place, np.float64), swivel)
     local[index[f"clavicle.{letter}"]] = clavicle
-    local[index[f"upperarm01.{letter}"]] = clavicle.T @ arm
+    local[index[f"upperarm01.{letter}"]] = arm
     local[index[f"lowerarm01.{letter}"]] = forearm
     direction = _unit(lower)
     local[index[f"lowerarm02.{letter}"]] = rotation(direction, rng.normal(0, 0.5))

@@ -17,6 +17,34 @@ _CORNERS = np.array([[(k >> axis) & 1 for axis in range(3)] for k in range(8)]) 
 _FACES = ((4, 5, 7, 6), (0, 1, 5, 4), (1, 3, 7, 5), (3, 2, 6, 7), (2, 0, 4, 6))
 
 
+def seat_of(rng: np.random.Generator, keypoints: np.ndarray, floor: float, height: float) -> np.ndarray | None:
+    """Corners (8, 3) of a box under a sitting person; None if the hips are too near the ground for a seat.
+
+    The arguments are those of `draw_seat`.
+    """
+    hips = keypoints[_HIPS]
+    top = hips[:, 2].min() - 0.06 * height
+    if top - floor < 0.12 * height:
+        return None
+    across = hips[0, :2] - hips[1, :2]
+    sides = (rng.uniform(0.25, 0.5) * height, rng.uniform(0.2, 0.3) * height)
+    return box_corners(hips[:, :2].mean(0), sides, np.arctan2(across[1], across[0]), floor, top)
+
+
+def box_corners(middle: np.ndarray, sides: tuple[float, float], turn: float, bottom: float, top: float) -> np.ndarray:
+    """Corners (8, 3) of an upright box: its middle (x, y), its sides and how far they are turned, bottom and top."""
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    points = np.empty((8, 3))
+    points[:, :2] = (_CORNERS[:, :2] * sides) @ rotation.T + middle
+    points[:, 2] = np.where(_CORNERS[:, 2] > 0, top, bottom)
+    return points
+
+
+def box_triangles() -> np.ndarray:
+    """Triangles (10, 3) over `box_corners`, two for each side but the bottom."""
+    return np.array([three for a, b, c, d in _FACES for three in ((a, b, c), (a, c, d))], np.int32)
+
+
 def draw_seat(
     rng: np.random.Generator, picture: np.ndarray, keypoints: np.ndarray, floor: float, height: float, camera: Camera
 ) -> np.ndarray:
@@ -33,17 +61,9 @@ def draw_seat(
     Returns:
         The new background; the same one if the hips are too near the ground for a seat.
     """
-    hips = keypoints[_HIPS]
-    top = hips[:, 2].min() - 0.06 * height
-    if top - floor < 0.12 * height:
+    points = seat_of(rng, keypoints, floor, height)
+    if points is None:
         return picture
-    across = hips[0, :2] - hips[1, :2]
-    turn = np.arctan2(across[1], across[0])
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    corners = _CORNERS * np.array([rng.uniform(0.25, 0.5), rng.uniform(0.2, 0.3), 1]) * height
-    points = np.empty((8, 3))
-    points[:, :2] = corners[:, :2] @ rotation.T + hips[:, :2].mean(0)
-    points[:, 2] = np.where(_CORNERS[:, 2] > 0, top, floor)
     pixels, depths = camera.project(points)
     if depths.min() < 0.1:
         return picture

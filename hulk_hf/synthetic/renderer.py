@@ -74,13 +74,14 @@ class Layer:
     """A rendered person.
 
     `colour` (H, W, 3) float32 premultiplied by `alpha` (H, W); `labels` (H, W) uint8; `depth` (H, W) float32 metres,
-    inf where empty.
+    inf where empty; `things` (H, W) uint8 is 1 + the index of the carried thing that is seen there, else 0.
     """
 
     colour: np.ndarray
     alpha: np.ndarray
     labels: np.ndarray
     depth: np.ndarray
+    things: np.ndarray
 
 
 def render_layer(
@@ -114,6 +115,7 @@ def render_layer(
         alpha=np.zeros(size, np.float32),
         labels=np.zeros(size, np.uint8),
         depth=np.full(size, np.inf, np.float32),
+        things=np.zeros(size, np.uint8),
     )
     pixels, depths = camera.project(vertices)
     # Only the window that the figure covers is rasterised.

@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 SPLITS = ("train", "validation", "test")
+KINDS = ("persons", "scenes")  # what is numbered on its own: scene 5 does not begin with person 5
 _BANDS_OF_SPLIT = {"train": (0, 1, 2, 4, 5, 7), "validation": (3,), "test": (6,)}
 _PERIOD = 8
 
@@ -30,11 +31,12 @@ def check_split(split: str) -> str:
     return split
 
 
-def generator(split: str, seed: int) -> np.random.Generator:
-    """The random stream of sample `seed` (any integer >= 0) of a split."""
+def generator(split: str, seed: int, kind: str = "persons") -> np.random.Generator:
+    """The random stream of sample `seed` (any integer >= 0) of a split and a kind of samples, one of `KINDS`."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0; got {seed!r}")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([SPLITS.index(check_split(split)), int(seed)])))
+    stream = SPLITS.index(check_split(split)) + len(SPLITS) * KINDS.index(kind)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([stream, int(seed)])))
 
 
 def split_of_band(position: float, bands: int) -> str:

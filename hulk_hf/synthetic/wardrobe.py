@@ -55,6 +55,14 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Garment:
+    """What something worn is called, and the index of its material among those of the outfit, if it has one."""
+
+    kind: str
+    material: int | None = None
+
+
+@dataclass(frozen=True)
 class Cut:
     """One cut: see the module's docstring. `thickness` (metres) lifts the surface off the body."""
 
@@ -76,14 +84,17 @@ class Outfit:
         materials: what the cuts refer to.
         hair_length: how far hair hangs below the eyes, in metres; None without hanging hair.
         skirt_hem: where the skirt ends, as `along` of the skirt region (0 at the ankles, 1 at the waist), or None.
-        description: names of the garments, for captions and attributes.
+        garments: what is worn where, for attributes and captions: `hair` (bald, short, long), `upper` (vest, t-shirt,
+            shirt, sweater, dress, jumpsuit), `sleeves` (none, short, long), `lower` (trousers, shorts, skirt), `coat`
+            (jacket, coat), `feet` (bare, socks, shoes, boots), `hat`, `glasses`, `scarf`, `gloves`; what is missing
+            isn't worn.
     """
 
     cuts: list[Cut] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     hair_length: float | None = None
     skirt_hem: float | None = None
-    description: dict[str, str] = field(default_factory=dict)
+    garments: dict[str, Garment] = field(default_factory=dict)
 
     def material(
         self,
@@ -96,6 +107,10 @@ class Outfit:
         """Adds a `Material` and returns its index."""
         self.materials.append(Material(colour, second, pattern, period, gloss))
         return len(self.materials) - 1
+
+    def wear(self, place: str, kind: str, material: int | None = None) -> None:
+        """Notes a garment (see `garments`)."""
+        self.garments[place] = Garment(kind, material)
 
     def cut(self, regions: str | tuple[str, ...], label: str, material: int, **bounds) -> None:
         """Adds a `Cut`; `both_leg` means left and right leg, and `both-shoe` the label of the same side."""

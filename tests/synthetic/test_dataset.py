@@ -12,7 +12,7 @@ from PIL import Image
 
 from hulk_hf.synthetic import dataset
 from hulk_hf.synthetic.dataset import SEED_STRIDE, SyntheticPersons, build_dataset, render_arrays, sample_seed
-from hulk_hf.synthetic.preview import contact_sheet, part_palette
+from hulk_hf.synthetic.preview import PREVIEWS, contact_sheet
 
 SIZE = (64, 48)
 
@@ -88,4 +88,17 @@ def test_contact_sheet(tmp_path: Path) -> None:
     contact_sheet(tmp_path / "sheet.png", "test", n=3, columns=2)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (2 * 3 * 192, 2 * 2 * 256)
-    assert len({tuple(colour) for colour in part_palette()}) == 20
+    with pytest.raises(ValueError, match="task must be one of pose, parsing"):
+        contact_sheet(tmp_path / "none.png", task="poses")
+    with pytest.raises(ValueError, match="n and columns"):
+        contact_sheet(tmp_path / "none.png", n=0)
+
+
+@pytest.mark.parametrize("task", PREVIEWS)
+def test_every_family_can_be_looked_at(tmp_path: Path, task: str) -> None:
+    """The sheet of two samples holds two different pictures."""
+    contact_sheet(tmp_path / "sheet.png", "validation", n=2, columns=2, task=task)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet, np.int16)
+    left, right = np.split(pixels, 2, axis=1)
+    assert left.std() > 10 and np.abs(left - right).mean() > 3
