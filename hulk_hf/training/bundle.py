@@ -51,7 +51,7 @@ Label features: all-MiniLM-L6-v2 (Apache-2.0), 384 numbers per joint name.
 
 def read_curve(log: Path) -> list[tuple[int, float]]:
     """The validation OKS of a run: (step, OKS) pairs."""
-    return [(line["step"], line["validation"]["OKS"]) for line in read_log(log) if "validation" in line]
+    return [(line["step"], line["validation"]["OKS"]) for line in read_log(log) if "OKS" in line.get("validation", {})]
 
 
 def describe_time(seconds: float, machine: dict[str, Any] | None) -> str:
@@ -90,7 +90,11 @@ def write_card(
         recipe=recipe["name"],
         steps=sum(stage["steps"] for stage in recipe["stages"]),
         time=describe_time(seconds, machine),
-        samples=sum(stage["steps"] * stage["batch_size"] for stage in recipe["stages"]),
+        samples=sum(
+            stage["steps"] * each["slots"] * (stage["batch_size"] or each["batch_size"])
+            for stage in recipe["stages"]
+            for each in recipe["tasks"]
+        ),
         pictures=recipe["data"]["samples"],
         figures=format_figures(figures),
         validation=recipe["data"]["validation_samples"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 _PATTERN = re.compile(r"step-(\d+)$")
 # What a run may change on its way, since no weight depends on it.
@@ -22,6 +23,7 @@ _FREE_KEYS = {
     "evaluate_every",
     "checkpoint_every",
     "keep_checkpoints",
+    "data_workers",
     "data.workers",
     "data.validation_samples",
 }
@@ -43,24 +45,51 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: d
         recipe: The recipe, stored to be compared on resuming.
         keep: How many checkpoints to keep.
         log: State of the log.
+
+    Raises:
+        OSError: It cannot be written, because the disk is full for example; earlier checkpoints are as they were.
     """
     temporary, final = folder / f".step-{step:06d}.partial", folder / f"step-{step:06d}"
     if accelerator.is_main_process and temporary.exists():
         shutil.rmtree(temporary)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(temporary))
-    accelerator.wait_for_everyone()
+    try:
+        accelerator.save_state(str(temporary))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            run = {"step": step, "processes": accelerator.num_processes, "recipe": recipe, "log": log}
+            (temporary / "run.json").write_text(json.dumps(run), encoding="utf-8")
+            _flush(temporary)
+            os.replace(temporary, final)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own for a full disk
+        shutil.rmtree(temporary, ignore_errors=True)
+        earlier = find_checkpoints(folder)
+        raise OSError(
+            f"step {step}: its checkpoint cannot be written to {folder} ({error}); "
+            + (f"the last one, {earlier[-1][1].name}, is whole: " if earlier else "there is none yet: ")
+            + "make room and start the run again"
+        ) from error
     if accelerator.is_main_process:
-        run = {"step": step, "recipe": recipe, "log": log}
-        (temporary / "run.json").write_text(json.dumps(run), encoding="utf-8")
-        os.replace(temporary, final)
         for _, old in find_checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
     accelerator.wait_for_everyone()
 
 
+def _flush(folder: Path) -> None:
+    """Have everything below a folder on the disk, so that a power cut after the renaming leaves no empty files."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> tuple[int, dict[str, Any]]:
     """Load the newest checkpoint of a run, if there is one.
+
+    The number of processes may be another one than before: what the slots hold does not depend on it. The sums of
+    gradients are then rounded in another order.
 
     Returns:
         The number of finished steps and the state of the log; 0 and an empty state without a checkpoint.

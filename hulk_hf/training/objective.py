@@ -1,16 +1,19 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a recipe may add to the official loss when a small model starts from random weights."""
+"""What is minimised: the losses of the model, and what a recipe may add when a small model starts at random."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
+from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.training.augmentation import NUM_PARTS
-from hulk_hf.training.recipe import ObjectiveRecipe
+from hulk_hf.training.recipe import Recipe
 
 
 def emphasise_positives(labels: torch.Tensor, label_weights: torch.Tensor, emphasis: float) -> torch.Tensor:
@@ -62,40 +65,75 @@ class PatchSupervision(nn.Module):
         return parts + (error * label_weights[:, None]).mean() * joints.shape[-1] / 2
 
 
-class PoseTraining(nn.Module):
-    """A model with its objective: one forward from a batch to the terms of the loss.
+class JointTraining(nn.Module):
+    """A model with its objective: one forward from a batch of one task to the terms of its loss.
 
     Args:
-        model: The model to train.
-        objective: Additions to the official loss.
+        model: The model to train, with all tasks of the recipe.
+        recipe: Gives additions to the losses, and the drop-path rate of each task.
+        touch_all: Give heads and tokenizers a gradient of zero where a batch does not use them. Sharded training needs
+            it, where processes that run different tasks exchange the gradients of the same parameters.
     """
 
-    def __init__(self, model: HulkForPoseEstimation, objective: ObjectiveRecipe):
+    def __init__(self, model: HulkForHumanAnalysis, recipe: Recipe, touch_all: bool = False):
         super().__init__()
         self.model = model
-        self.objective = objective
-        if objective.patch_supervision:
-            num_joints = model.hulk.resolve_task(family="pose").num_labels
-            self.probe = PatchSupervision(model.config.vision_config.hidden_size, num_joints)
+        self.objective = recipe.objective
+        tasks = {task.name: model.hulk.resolve_task(task.name) for task in recipe.tasks}
+        # They share the modules of `model`; in a plain dict, torch does not count these twice.
+        self._classes = {task.family: model.for_family(task.family) for task in tasks.values()}
+        self._families = {name: task.family for name, task in tasks.items()}
+        layers = list(model.hulk.encoder.layers)
+        own = [layer.drop_path.rate for layer in layers]
+        self._drop_path = {
+            task.name: own
+            if task.drop_path_rate is None
+            else [task.drop_path_rate * index / max(len(layers) - 1, 1) for index in range(len(layers))]
+            for task in recipe.tasks
+        }
+        self.probes = nn.ModuleDict()
+        if recipe.objective.patch_supervision:
+            width = model.config.vision_config.hidden_size
+            for name, task in tasks.items():
+                if task.family == "pose":
+                    self.probes[name] = PatchSupervision(width, task.num_labels)
+        # All tasks pass all layers, which are shards of their own.
+        self._touched = [name for name, _ in self.named_parameters() if ".layers." not in name] if touch_all else []
 
-    def forward(
-        self,
-        pixel_values: torch.Tensor,
-        labels: torch.Tensor,
-        label_weights: torch.Tensor,
-        part_shares: torch.Tensor,
-    ) -> dict[str, torch.Tensor]:
-        """Compute `loss`, the sum that is minimised, and the terms to watch; shapes as `make_crops` returns them."""
-        weights = label_weights
-        if self.objective.emphasis:
-            weights = emphasise_positives(labels, label_weights, self.objective.emphasis)
-        outputs = self.model(pixel_values, labels=labels, label_weights=weights)
-        terms = {"loss": outputs.loss, "heatmap": outputs.loss_dict["heatmap"]}
-        if self.objective.patch_supervision:
-            memory = outputs.encoder_last_hidden_state
-            terms["patches"] = self.probe(memory, part_shares, labels, label_weights)
-            terms["loss"] = terms["loss"] + self.objective.patch_supervision * terms["patches"]
+    def forward(self, task: str, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Compute the loss of a batch.
+
+        Args:
+            task: Name of the task.
+            batch: Keyword arguments of the class of its family. A batch of pose may also hold `part_shares` (B,
+                patches, 20), see `make_crops`, which supervision of patches reads.
+
+        Returns:
+            `loss`, the sum that is minimised, and the terms of the last decoder layer, to watch.
+        """
+        for layer, rate in zip(self.model.hulk.encoder.layers, self._drop_path[task], strict=True):
+            layer.drop_path.rate = rate
+        arguments = dict(batch)
+        part_shares = arguments.pop("part_shares", None)
+        pose = self._families[task] == "pose"
+        if pose and self.objective.emphasis:
+            arguments["label_weights"] = emphasise_positives(
+                batch["labels"], batch["label_weights"], self.objective.emphasis
+            )
+        model = self._classes[self._families[task]]
+        model.training = self.training
+        outputs = model(task=task, **arguments)
+        terms = {"loss": outputs.loss}
+        terms |= {name: value for name, value in (outputs.loss_dict or {}).items() if "_aux_" not in name}
+        if task in self.probes and part_shares is not None:
+            patches = self.probes[task](
+                outputs.encoder_last_hidden_state, part_shares, batch["labels"], batch["label_weights"]
+            )
+            terms |= {"loss": terms["loss"] + self.objective.patch_supervision * patches, "patches": patches}
+        if self._touched:
+            parameters = dict(self.named_parameters())
+            terms["loss"] = terms["loss"] + 0.0 * sum(parameters[name].sum() for name in self._touched)
         return terms
 
 
-__all__ = ["PatchSupervision", "PoseTraining", "emphasise_positives"]
+__all__ = ["JointTraining", "PatchSupervision", "emphasise_positives"]

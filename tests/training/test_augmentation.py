@@ -11,8 +11,6 @@ import torch
 from hulk_hf.modeling.pose_geometry_hulk import boxes_to_center_scale, crop_matrices, transform_points, warp_crops
 from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
 from hulk_hf.training.augmentation import IMAGE_MEAN, IMAGE_STD, NO_AUGMENTATION, Augmentation, make_crops
-from hulk_hf.training.data import PoseBatches
-from hulk_hf.training.recipe import Recipe, Stage
 
 SIZE = (128, 96)
 PAIRS = KNOWN_TASKS["pose-coco"].flip_pairs
@@ -72,20 +70,3 @@ def test_part_shares_are_shares(arrays):
     shares = crops(arrays, Augmentation())["part_shares"]
     assert shares.shape == (12, 48, 20)
     assert torch.allclose(shares.sum(-1), torch.ones(12, 48))
-
-
-def test_batches_are_a_function_of_the_step(arrays):
-    recipe = Recipe("x", stages=[Stage(4, SIZE, 3), Stage(4, SIZE, 6)])
-    batches = PoseBatches(arrays, KNOWN_TASKS["pose-coco"], recipe)
-    again = PoseBatches(arrays, KNOWN_TASKS["pose-coco"], recipe)
-    assert all(torch.equal(batches[5][name], again[5][name]) for name in batches[5])
-    assert not torch.equal(batches[4]["pixel_values"], batches[5]["pixel_values"])
-    first_epoch = np.concatenate([batches.indices(step) for step in range(4)])
-    assert sorted(first_epoch) == list(range(12)), "an epoch sees every sample once"
-
-
-def test_processes_share_an_epoch(arrays):
-    recipe = Recipe("x", stages=[Stage(2, SIZE, 3)])
-    task = KNOWN_TASKS["pose-coco"]
-    seen = [PoseBatches(arrays, task, recipe, rank, 2).indices(step) for step in range(2) for rank in range(2)]
-    assert sorted(np.concatenate(seen)) == list(range(12))

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from hulk_hf.training import bundle as module
-from hulk_hf.training.loop import build_model, save_model
+from hulk_hf.training.building import build_model, save_model
 from hulk_hf.training.recipe import load_recipe
 
 FIGURES = {"rendered": {"model": {"n": 10, "OKS": 0.5, "AP": 0.25}}}
@@ -28,7 +28,7 @@ def test_a_run_becomes_a_checkpoint(tmp_path, monkeypatch, machine):
     recipe = load_recipe("tiny-single-pose")
     save_model(build_model(recipe), run / "model")
     (run / "recipe.json").write_text(json.dumps(recipe.to_dict()))
-    lines = [{"step": 600, "steps_per_second": 0.5}, {"step": 600, "validation": {"OKS": 0.4}}]
+    lines = [{"step": 600, "steps_per_second": 0.5}, {"step": 600, "task": "pose-coco", "validation": {"OKS": 0.4}}]
     (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if machine is not None:
         (run / "machine.json").write_text(json.dumps(machine))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from hulk_hf.training.recipe import RECIPES_FOLDER, Recipe, Stage, load_recipe
+from hulk_hf.training.building import known_tasks, resolve_tasks
+from hulk_hf.training.recipe import RECIPES_FOLDER, Recipe, Stage, TaskRecipe, load_recipe
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
@@ -14,7 +15,9 @@ def test_shipped_recipes_load_by_name(path):
     recipe = load_recipe(path.stem)
     assert recipe.name == path.stem
     assert recipe.total_steps == sum(stage.steps for stage in recipe.stages) > 0
-    assert all(side % 16 == 0 for stage in recipe.stages for side in stage.image_size)
+    tasks = resolve_tasks(recipe.tasks, known_tasks(recipe))
+    assert all(side % 16 == 0 for task in tasks.values() for side in task.image_size)
+    assert load_recipe(path).to_dict() == recipe.to_dict()
 
 
 def test_overrides_reach_nested_keys_and_list_items():
@@ -47,7 +50,24 @@ def test_overrides_reach_nested_keys_and_list_items():
         ("stages.0.batch_size=0", r"recipe\.stages\.0\.batch_size: expected a positive"),
         ("stages.0.image_size=[128, 90]", r"recipe\.stages\.0\.image_size: expected .*16, got \(128, 90\)"),
         ("stages.0.image_size=[0, 96]", r"recipe\.stages\.0\.image_size: expected positive multiples"),
-        ("model.image_size=[-16, 16]", r"recipe\.model\.image_size: expected positive multiples"),
+        ("tasks.0.image_size=[-16, 16]", r"recipe\.tasks\.0\.image_size: expected positive multiples"),
+        ("tasks.0.slots=0", r"recipe\.tasks\.0\.slots: expected a positive number, got 0"),
+        ("tasks.0.weight=0", r"recipe\.tasks\.0\.weight: expected a positive"),
+        ("tasks.0.batch=3", r"recipe\.tasks\.0: unknown keys \['batch'\], expected a subset of \['augmentation'"),
+        ("tasks.0.drop_path_rate=1", r"recipe\.tasks\.0\.drop_path_rate: expected a number in \[0, 1\), got 1"),
+        ("tasks.0.augmentation={shift: -1}", r"recipe\.tasks\.0\.augmentation\.shift: expected"),
+        ("tasks=[{slots: 2}]", r"recipe\.tasks\.0: the key 'name' is missing"),
+        ("tasks=[]", r"recipe\.tasks: expected at least one task, each once, got \[\]"),
+        ("tasks=[{name: a-b}, {name: a-b}]", r"recipe\.tasks: expected .* each once, got \['a-b', 'a-b'\]"),
+        ("data.source=web", r"recipe\.data\.source: expected 'synthetic' or 'release', got 'web'"),
+        ("optimizer.name=sgd", r"recipe\.optimizer\.name: expected 'adamw' or 'adafactor', got 'sgd'"),
+        ("optimizer.layer_decay=0", r"recipe\.optimizer\.layer_decay: expected a positive"),
+        ("objective.loss_scale=0", r"recipe\.objective\.loss_scale: expected a positive"),
+        ("ema=1", r"recipe\.ema: expected a decay between 0 and 1, got 1"),
+        ("lora={rank: 0}", r"recipe\.lora\.rank: expected a positive"),
+        ("lora={dropout: 1}", r"recipe\.lora\.dropout: expected a number in \[0, 1\)"),
+        ("mixed_precision=fp8", r"recipe\.mixed_precision: expected 'none' or 'bf16', got 'fp8'"),
+        ("data_workers=-1", r"recipe\.data_workers: expected .* not negative"),
         ("data.samples=0", r"recipe\.data\.samples: expected a positive"),
         ("data.validation_samples=0", r"recipe\.data\.validation_samples: expected a positive"),
         ("data.workers=0", r"recipe\.data\.workers: expected a positive"),
@@ -74,8 +94,11 @@ def test_unknown_recipe_lists_the_shipped_ones():
 
 
 def test_stages_follow_each_other():
-    recipe = load_recipe("tiny-single-pose", ["stages=[{steps: 2, batch_size: 4}, {steps: 3, batch_size: 8}]"])
-    assert [recipe.stage_at(step).batch_size for step in range(5)] == [4, 4, 8, 8, 8]
+    recipe = load_recipe("tiny-single-pose", ["stages=[{steps: 2, batch_size: 4}, {steps: 3, image_size: [64, 48]}]"])
+    assert [recipe.stage_at(step) for step in range(5)] == [0, 0, 1, 1, 1]
+    first, second = (recipe.tasks_at(stage)[0] for stage in range(2))
+    assert (first.batch_size, first.image_size) == (4, (128, 96))
+    assert (second.batch_size, second.image_size) == (32, (64, 48))
     with pytest.raises(ValueError, match="5 steps"):
         recipe.stage_at(5)
 
@@ -84,7 +107,17 @@ def test_a_recipe_made_in_python_is_checked_too():
     with pytest.raises(ValueError, match=r"^steps: expected a positive number, got 0"):
         Stage(steps=0)
     with pytest.raises(ValueError, match=r"^stages: expected at least one"):
-        Recipe("x", stages=[])
+        Recipe("x", [TaskRecipe("pose-coco")], stages=[])
+    with pytest.raises(ValueError, match=r"^stages: image_size and batch_size .* recipes of one task, .*'b-x'"):
+        Recipe("x", [TaskRecipe("a-x"), TaskRecipe("b-x")], stages=[Stage(3, batch_size=4)])
+
+
+def test_unknown_tasks_are_named_with_the_known_ones():
+    recipe = load_recipe("tiny-single-pose", ["tasks.0.name=pose-aic"])
+    with pytest.raises(ValueError, match=r"recipe\.tasks\.0\.name: no task 'pose-aic', expected one of .*pose-coco"):
+        resolve_tasks(recipe.tasks, known_tasks(recipe))
+    released = load_recipe("tiny-single-pose", ["tasks.0.name=pose-aic", "data.source=release"])
+    assert resolve_tasks(released.tasks, known_tasks(released))["pose-aic"].image_size == (128, 96)
 
 
 def test_a_file_that_is_no_mapping_is_named(tmp_path):

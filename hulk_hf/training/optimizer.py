@@ -1,0 +1,163 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Optimisers, layer-wise rates, what is not decayed, and the curve of the learning rate (official recipe).
+
+The released training used an Adafactor with a first moment and a cap on its second decay rate. `transformers` has the
+same algorithm without the cap; `torch.optim.Adafactor` is another algorithm.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.optimization import Adafactor
+
+from hulk_hf.training.recipe import OptimizerRecipe, Recipe
+
+BETA2_CAP = 0.999
+_ENCODER_LAYER = re.compile(r"(^|\.)encoder\.layers\.(\d+)\.")
+
+
+class HulkAdafactor(Adafactor):
+    """The Adafactor of transformers with beta2 = min(1 - k^decay_rate, beta2_cap) at the k-th step of a tensor.
+
+    Every tensor becomes a parameter group of its own, as in the release: some may have made fewer steps than others.
+
+    Args:
+        params: Parameters or groups.
+        lr: Learning rate.
+        beta2_cap: Largest decay rate of the second moment. It acts from step 5,624 on.
+        options: More arguments of `Adafactor`. By default the update is not scaled by the size of the parameters, and
+            the first moment has a decay rate of 0.9.
+    """
+
+    def __init__(
+        self, params: Iterable[Any], lr: float, beta2_cap: float = BETA2_CAP, beta1: float | None = 0.9, **options: Any
+    ):
+        groups = [group if isinstance(group, dict) else {"params": [group]} for group in params]
+        single = [{**group, "params": [parameter]} for group in groups for parameter in group["params"]]
+        options = {"scale_parameter": False, "relative_step": False, **options}
+        super().__init__(single, lr=lr, beta1=beta1, **options)
+        self.beta2_cap = beta2_cap
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Make one step."""
+        rates = [group["decay_rate"] for group in self.param_groups]
+        for group in self.param_groups:
+            step = self.state[group["params"][0]].get("step", 0) + 1
+            if 1.0 - math.pow(step, group["decay_rate"]) > self.beta2_cap:
+                # The rate for which 1 - step^rate is the cap.
+                group["decay_rate"] = math.log(1.0 - self.beta2_cap) / math.log(step)
+        try:
+            return super().step(closure)
+        finally:
+            for group, rate in zip(self.param_groups, rates, strict=True):
+                group["decay_rate"] = rate
+
+
+def layer_multiplier(name: str, num_layers: int, layer_decay: float | None) -> float:
+    """What the learning rate of a parameter is multiplied by: layer_decay^(L - id - 1).
+
+    The id of encoder layer i is i + 1, so that the last layer has more than the base rate, as released; that of the
+    encoder's final norm is L - 1, that of tokenizers 0. All else has the base rate.
+
+    Args:
+        name: Full name of the parameter.
+        num_layers: L, layers of the encoder.
+        layer_decay: 0.75 in the release; None: no parameter is treated specially.
+    """
+    if layer_decay is None:
+        return 1.0
+    layer = _ENCODER_LAYER.search(name)
+    if layer:
+        number = int(layer[2]) + 1
+    elif ".encoder." in f".{name}":
+        number = num_layers - 1
+    elif ".tokenizers." in f".{name}":
+        number = 0
+    else:
+        return 1.0
+    return layer_decay ** (num_layers - number - 1)
+
+
+def is_decayed(name: str, owner: nn.Module) -> bool:
+    """Whether weight decay acts on a parameter: not on biases, norms and modality embeddings.
+
+    Query tokens (mask tokens of the release), the gain of the detection logit and that of the norm inside up-samplers
+    are decayed, as released.
+
+    Args:
+        name: Full name of the parameter.
+        owner: The module that holds it.
+    """
+    if "bias" in name.rpartition(".")[2]:
+        return False
+    if isinstance(owner, nn.Embedding):
+        return ".decoder.queries." in f".{name}"
+    if isinstance(owner, nn.LayerNorm):
+        return ".upsamplers." in f".{name}"
+    return True
+
+
+def parameter_groups(module: nn.Module, recipe: OptimizerRecipe, num_layers: int) -> list[dict[str, Any]]:
+    """Split the trainable parameters by learning rate and weight decay.
+
+    Args:
+        module: What is trained.
+        recipe: Gives rates and decay.
+        num_layers: Layers of the encoder.
+
+    Returns:
+        Groups with `params`, `names`, `lr` (at the peak) and `weight_decay`.
+    """
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    seen: set[int] = set()
+    for prefix, owner in module.named_modules():
+        for own_name, parameter in owner.named_parameters(recurse=False):
+            if not parameter.requires_grad or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            name = f"{prefix}.{own_name}" if prefix else own_name
+            rate = recipe.learning_rate * layer_multiplier(name, num_layers, recipe.layer_decay)
+            decay = recipe.weight_decay if is_decayed(name, owner) else 0.0
+            group = groups.setdefault((rate, decay), {"params": [], "names": [], "lr": rate, "weight_decay": decay})
+            group["params"].append(parameter)
+            group["names"].append(name)
+    return list(groups.values())
+
+
+def build_optimizer(module: nn.Module, recipe: OptimizerRecipe, num_layers: int) -> torch.optim.Optimizer:
+    """Build the optimiser of a recipe; arguments as for `parameter_groups`."""
+    groups = parameter_groups(module, recipe, num_layers)
+    for group in groups:
+        del group["names"]
+    if recipe.name == "adafactor":
+        return HulkAdafactor(groups, lr=recipe.learning_rate, beta1=recipe.betas[0])
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
+
+
+def schedule_factor(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate at a step (from 0): linear warm-up, then half a cosine to zero."""
+    warmup, peak = recipe.optimizer.warmup_steps, recipe.optimizer.learning_rate
+    if step < warmup:
+        initial = recipe.optimizer.initial_learning_rate
+        start = 1.0 / warmup if initial is None else initial / peak
+        return start + step / warmup * (1.0 - start)
+    return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(recipe.total_steps - warmup, 1), 1.0)))
+
+
+__all__ = [
+    "BETA2_CAP",
+    "HulkAdafactor",
+    "build_optimizer",
+    "is_decayed",
+    "layer_multiplier",
+    "parameter_groups",
+    "schedule_factor",
+]
