@@ -62,7 +62,7 @@ def write_folder(
     if "caption" in families:
         tokenizer, told = caption_tokenizer(config.task("caption"), vocabulary)
         remarks += told
-    processor_of(config.task(leading_family(list(config.default_tasks))), config).save_pretrained(folder)
+    processor_of(config.task(leading_family(families)), config).save_pretrained(folder)
     HulkProcessor.from_config(config, tokenizer).save_pretrained(folder)
     parameters = sum(tensor.numel() for tensor in merge.weights.values()) / 1e6
     written = _write_weights(merge.weights, folder / "model.safetensors", dtype)
@@ -238,6 +238,7 @@ __all__ = [
     "DTYPES",
     "REPORT_FILE",
     "VOCABULARY",
+    "caption_tokenizer",
     "card_text",
     "shared_summary",
     "write_folder",

@@ -84,7 +84,7 @@ def _compare_tables(report: Report, recording: Recording) -> None:
         )
         if str(official_id) in pairs:
             recorded = sorted(sorted(pair) for pair in pairs[str(official_id)] or [])
-            ours = sorted(sorted(pair) for pair in task.flip_pairs)
+            ours = sorted(sorted(pair) for pair in task.flip_pairs or ())
             report.add_bound(f"{task.name}: pairs of left and right", float(ours != recorded), 0.0)
 
 
@@ -103,7 +103,7 @@ def _compare_training(report: Report, recording: Recording) -> None:
         return
     encoded = recording.tensor("train.label_encoded")
     if "train.label_flipped" in recording.tensors:
-        flipped = flip_labels(encoded, _task(_LIP_ID).flip_pairs)
+        flipped = flip_labels(encoded, _task(_LIP_ID).flip_pairs or ())
         report.add("train.label_flipped", flipped, recording.tensor("train.label_flipped"), **_EXACT)
     for size in _numbered(recording, "train.label_"):
         resized = resize_labels(encoded, (size, size))

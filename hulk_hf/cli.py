@@ -19,14 +19,18 @@ import typer
 # Top-level module -> the extra that installs it. A test holds this against pyproject.toml.
 MODULE_EXTRAS = {
     "accelerate": "train",
+    "cv2": "video",
     "datasets": "train",
     "faster_coco_eval": "train",
     "numba": "train",
+    "pandas": "viz",
     "peft": "peft",
+    "scipy": "train",
     "skimage": "demo",
     "supervision": "viz",
     "threadpoolctl": "train",
-    "tqdm": "train",
+    "trackers": "video",
+    "trimesh": "viz",
     "yaml": "train",
 }
 

@@ -115,8 +115,9 @@ def _save_meshes(result: ImageResult, path: Path) -> Path:
         raise ValueError("path: there are no meshes to write; add 'mesh' to `task`")
     if len(meshes) > 1 and path.suffix.lower() != ".glb":
         raise ValueError(f"path: {len(meshes)} persons need one .glb, or a result each; got {path.name!r}")
-    vertices, faces = [mesh.vertices for mesh in meshes], [mesh.faces for mesh in meshes]
-    if any(part is None for part in faces):
+    vertices = [mesh.vertices for mesh in meshes]
+    faces = [mesh.faces for mesh in meshes if mesh.faces is not None]
+    if len(faces) != len(meshes):
         raise ValueError("path: the body model of these meshes has no faces, so there is no surface to write")
     return write_whole(path, lambda draft: save_mesh(draft, vertices, faces))
 

@@ -25,8 +25,8 @@ class Tracker:
         patience: Seconds that a person may be out of sight and keeps the number.
     """
 
-    def __init__(self, rate: float, threshold: float, patience: float = 1.0):
-        from trackers import ByteTrackTracker
+    def __init__(self, rate: float, threshold: float, patience: float = 2.0):
+        from trackers import ByteTrackTracker, DIoU
 
         self._tracker = ByteTrackTracker(
             # It counts in thirtieths of a second.
@@ -35,6 +35,9 @@ class Tracker:
             track_activation_threshold=threshold,
             high_conf_det_threshold=threshold,
             minimum_consecutive_frames=1,
+            # Boxes are far apart in time, and a runner's need not overlap: their distance counts too.
+            iou=DIoU(),
+            minimum_iou_threshold=-0.5,
         )
         self._first = True
 

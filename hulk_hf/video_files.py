@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, fps: float, codec: str = CODEC):
         self.path, self.fps, self.codec = str(path), fps, codec
-        self._writer = None
+        self._writer: Any = None
         self._size = (0, 0)
 
     def write(self, frame: np.ndarray) -> None:
@@ -112,7 +113,7 @@ class VideoWriter:
         size = (even.shape[1], even.shape[0])
         if self._writer is None:
             self._size = size
-            self._writer = cv2.VideoWriter(self.path, cv2.VideoWriter_fourcc(*self.codec), self.fps, size)
+            self._writer = cv2.VideoWriter(self.path, cv2.VideoWriter.fourcc(*self.codec), self.fps, size)
             if not self._writer.isOpened():
                 raise OSError(f"output: {self.path} cannot be written as video with the codec {self.codec!r}")
         if size != self._size:

@@ -6,6 +6,7 @@
 processor of a family says how (`cut_out`) and what annotations become (`make_targets`).
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -158,6 +159,7 @@ class HulkPersonImageProcessor(HulkImageProcessor):
     size_multiple = 1
     """What height and width of the input must be multiples of."""
 
+    @abstractmethod
     def cut_out(
         self, image: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int], settings: Mapping[str, Any]
     ) -> torch.Tensor:
@@ -172,8 +174,8 @@ class HulkPersonImageProcessor(HulkImageProcessor):
         Returns:
             (N, 3, height, width), values in [0, 255], uint8 where the official path rounds.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def make_targets(
         self,
         annotations: Sequence[Any],
@@ -193,7 +195,6 @@ class HulkPersonImageProcessor(HulkImageProcessor):
             size: (height, width) of the crops.
             settings: of the call, by name.
         """
-        raise NotImplementedError
 
     annotation_name = ""
     """What the annotations of the family are called."""

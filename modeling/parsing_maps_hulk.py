@@ -80,6 +80,7 @@ def resize_maps(maps: torch.Tensor, input_size: tuple[int, int], output_size: tu
     return maps
 
 
+@torch.no_grad()
 def most_likely_parts(
     maps: torch.Tensor, input_size: tuple[int, int], output_size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,7 +126,7 @@ class _Plan(NamedTuple):
     length: int
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _resize_plan(source: int, middle: int, target: int) -> _Plan:
     """The plan of resizing `source` pixels to `middle` and these to `target`."""
     weights = torch.eye(source)[None]

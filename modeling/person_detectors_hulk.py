@@ -126,7 +126,9 @@ def _load_hulk(name: str, revision: str | None, device: str | None) -> Callable:
         )
     model = HulkForPedestrianDetection.from_pretrained(name, **options)
     processor = HumanDetectionPipeline.processor_class.from_task(model.config.task(family="detection"))
-    return HumanDetectionPipeline(model=model, image_processor=processor, device=device)
+    pipe = HumanDetectionPipeline(model=model, image_processor=processor, device=device)
+    pipe._processors.clear()  # settings that the checkpoint stores for the task go before those that follow from it
+    return pipe
 
 
 def _check_knows_persons(detector: Any) -> None:

@@ -249,6 +249,10 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
         outputs = self.model(pixel_values=pixel_values, tasks=list(tasks.values())).outputs
         return {name: members[name].read_persons(outputs[tasks[name]], persons, tasks[name]) for name in followers}
 
+    def read_persons(self, outputs: Any, persons: list[dict[str, Any]], task: str, **options) -> list[dict[str, Any]]:
+        """What the pipeline of a family reads from an output, see there."""
+        return self.member(task).read_persons(outputs, persons, task, **options)
+
     def _options(self, name: str, options: Mapping[str, Mapping[str, Any]] | None) -> tuple[dict, dict, dict]:
         """The options of one family, checked by its own pipeline."""
         before, during, after = self.member(name)._sanitize_parameters(**dict((options or {}).get(name, {})))

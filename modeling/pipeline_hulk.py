@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the pipelines of persons in pictures share: inputs, boxes, detectors, batches of persons across pictures."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -211,12 +212,12 @@ class HulkPersonPipeline(HulkFamilyPipeline, ChunkPipeline):
         """
         return self.read_persons(self.model(pixel_values=pixel_values, task=task), persons, task, **options)
 
+    @abstractmethod
     def read_persons(self, outputs: Any, persons: list[dict[str, Any]], task: str, **options) -> list[dict[str, Any]]:
         """The results of a batch of persons from the output of the network, see `predict_persons`.
 
         Work on tensors belongs here, where all persons are done at once.
         """
-        raise NotImplementedError
 
     def postprocess(self, model_outputs: list[dict[str, Any]], task: str | None = None, **options) -> list[dict]:
         """The persons of one picture as plain Python."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from hulk_hf.conversion.body_tables import body_from_files
 from hulk_hf.conversion.mae import initialize_from_mae
@@ -20,6 +21,7 @@ from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.pretrained_hulk import LORA_TARGET_MODULES
+from hulk_hf.modeling.processing_hulk import HulkProcessor
 from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS, HulkTask
 from hulk_hf.registration import BUNDLED_CHECKPOINT
 from hulk_hf.training.initialization import (
@@ -217,11 +219,28 @@ def add_adapters(model: HulkForHumanAnalysis, recipe: Recipe) -> torch.nn.Module
     return get_peft_model(model, config)
 
 
-def save_model(model: HulkForHumanAnalysis, folder: Path) -> None:
-    """Write a model as one folder; with the image processor, where poses are all it does."""
+def save_model(model: HulkForHumanAnalysis, folder: Path, tokenizer: Any = None) -> None:
+    """Write a model as one folder, with the processor of its tasks.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        tokenizer: Of its captions, if it writes some.
+    """
     model.save_pretrained(folder)
-    if set(model.config.default_tasks) == {"pose"}:
-        HulkPoseImageProcessor.from_task(model.hulk.resolve_task(family="pose")).save_pretrained(folder)
+    processor: Any = HulkProcessor.from_config(model.config, tokenizer)
+    if set(model.config.default_tasks) == {"pose"}:  # what the stock classes of transformers find
+        processor = HulkPoseImageProcessor.from_task(model.hulk.resolve_task(family="pose"))
+    processor.save_pretrained(folder)
+
+
+def known_tokenizer(recipe: Recipe, model: HulkForHumanAnalysis) -> Any:
+    """The tokenizer of the captions of the known tasks; None where there are no captions, or those of the release."""
+    if recipe.data.source == "release" or "caption" not in model.config.default_tasks:
+        return None
+    from hulk_hf.synthetic.captions import TOKENIZER_PATH
+
+    return AutoTokenizer.from_pretrained(TOKENIZER_PATH)
 
 
 __all__ = [
@@ -230,6 +249,7 @@ __all__ = [
     "continue_from",
     "known_settings",
     "known_tasks",
+    "known_tokenizer",
     "resolve_tasks",
     "save_model",
 ]

@@ -23,7 +23,9 @@ from torch import nn
 
 from hulk_hf.modeling.head_box_hulk import anchor_grid
 from hulk_hf.modeling.pretrained_hulk import HulkPreTrainedModel
+from hulk_hf.training.label_features import load_joint_features
 
+_NAMED_JOINTS = 17  # those of COCO, whose names have features here
 _NORM_GAIN = 2.0
 _NOBODY = -2.0  # the logit of a query that has found nobody
 _HALF_SIZE = (0.3, 0.8, 0.0)  # of a person's box, as logits: a tenth of the picture wide and a third high
@@ -116,6 +118,7 @@ def spread_labels(model: HulkPreTrainedModel, new_tasks: Iterable[str]) -> None:
 def settle_heads(model: HulkPreTrainedModel, new_tasks: Iterable[str]) -> None:
     """Start the parts of heads that belong to tasks where training soon brings them, in place.
 
+    * Skeleton tokens are told the names of COCO's joints.
     * The norm over parts tells one part from all others: its output goes to a sigmoid, and most parts of a place are
       wrong.
     * The anchors of detection are put in the order of the places of their queries. (Released weights have learned to
@@ -129,6 +132,10 @@ def settle_heads(model: HulkPreTrainedModel, new_tasks: Iterable[str]) -> None:
     new = set(new_tasks)
     for name in new:
         task = model.hulk.tasks[name]
+        if task.input == "skeleton" and model.config.skeleton_config.joint_text:
+            features = model.hulk.tokenizers["skeleton"].joint_text_features(name)
+            if len(features) == _NAMED_JOINTS:
+                features.copy_(load_joint_features(features.shape[1]))
         if task.upsampled == "queries":
             norm = model.dense_head.norms[name]
             nn.init.constant_(norm.weight, _NORM_GAIN)

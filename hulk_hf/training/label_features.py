@@ -58,6 +58,28 @@ def load_label_features(task: str) -> torch.Tensor:
     return load_file(path)["features"].float()
 
 
+def load_joint_features(width: int) -> torch.Tensor:
+    """Features of the names of COCO's joints, as wide as the tokens of skeletons that they are added to.
+
+    The shipped ones have another width: they are turned into the wanted one at random (always alike), which keeps all
+    their distances, and scaled to a root mean square of 1.
+
+    Returns:
+        Shape (17, width), float32.
+
+    Raises:
+        ValueError: `width` is below the number of joints.
+    """
+    features = load_label_features("pose-coco").double()
+    if width < len(features):
+        raise ValueError(f"width: expected at least {len(features)}, the number of joints, got {width}")
+    # The 17 features span no more than 17 directions.
+    axes, sizes, _ = torch.linalg.svd(features, full_matrices=False)
+    random = torch.randn(width, len(features), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    turned = (axes * sizes) @ torch.linalg.qr(random).Q.T
+    return (turned / turned.square().mean().sqrt()).float()
+
+
 def label_names(task: str) -> list[str]:
     """The names whose features a task compares with: its labels, or the words of captions, in the order of their ids.
 
@@ -88,4 +110,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["encode_labels", "label_names", "load_label_features"]
+__all__ = ["encode_labels", "label_names", "load_joint_features", "load_label_features"]

@@ -29,7 +29,14 @@ from tqdm.auto import tqdm
 
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.tasks_hulk import HulkTask
-from hulk_hf.training.building import add_adapters, build_model, known_tasks, resolve_tasks, save_model
+from hulk_hf.training.building import (
+    add_adapters,
+    build_model,
+    known_tasks,
+    known_tokenizer,
+    resolve_tasks,
+    save_model,
+)
 from hulk_hf.training.checkpoints import find_checkpoints, load_checkpoint, save_checkpoint
 from hulk_hf.training.gradients import Clock, SlotGradients
 from hulk_hf.training.initialization import whiten_patches
@@ -69,7 +76,7 @@ def train(
         tasks: Tasks that the recipe may name; None: those of `recipe.data.source`.
 
     Returns:
-        The folder of the finished model. A run with adapters also has a folder `adapter` beside it.
+        The folder of the finished model, with its processor. A run with adapters also has a folder `adapter`.
 
     Raises:
         ValueError: The recipe does not fit, the processes do not share its slots equally, `output` holds a run of
@@ -160,6 +167,7 @@ class _Run:
         self.tasks = resolve_tasks(recipe.tasks, known_tasks(recipe) if known is None else known)
         set_seed(recipe.seed)
         self.model = build_model(recipe, self.tasks, None if known is None else {})
+        self.tokenizer = known_tokenizer(recipe, self.model) if known is None else None
         if accelerator.device.type == "cpu":
             # For the few tokens of a crop the fused kernel's backward pass costs a CPU more than all matrix products.
             self.model.set_attn_implementation("eager")
@@ -314,7 +322,7 @@ class _Run:
             if adapters is not None:
                 adapters.save_pretrained(self.folder / "adapter")
                 adapters.merge_and_unload()
-            save_model(model, self.folder / "model")
+            save_model(model, self.folder / "model", self.tokenizer)
         accelerator.wait_for_everyone()
 
 

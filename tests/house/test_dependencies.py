@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from hulk_hf.cli import MODULE_EXTRAS
 
-DISTRIBUTION_OF = {"skimage": "scikit-image", "yaml": "pyyaml"}
+DISTRIBUTION_OF = {"cv2": "opencv-python", "skimage": "scikit-image", "yaml": "pyyaml"}
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,12 @@ def test_parts_that_cannot_win_are_left_out_and_no_others(output_size):
     torch.testing.assert_close(ours_values, values, atol=1e-6, rtol=0)
 
 
+def test_inference_mode_leaves_nothing_behind(maps):
+    with torch.inference_mode():
+        expected = most_likely_parts(maps, (32, 48), (11, 13))[0]
+    assert torch.equal(most_likely_parts(maps.clone().requires_grad_(), (32, 48), (11, 13))[0], expected)
+
+
 def test_of_equal_parts_the_first_is_taken():
     maps = torch.zeros(1, 7, 2, 2)
     maps[:, [2, 5, 6]] = 0.5

@@ -24,6 +24,7 @@ from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
 from hulk_hf.modeling.person_detectors_hulk import HulkPersonDetector
 from hulk_hf.modeling.pipeline_detection_hulk import HumanDetectionPipeline
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
+from hulk_hf.modeling.processing_hulk import HulkProcessor
 from hulk_hf.modeling.tasks_hulk import HulkTask
 
 WIDE = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
@@ -213,7 +214,8 @@ def test_stock_object_detection_gives_the_same(folder, batch_size):
     pytest.importorskip("hulk_hf")
     model = HulkForPedestrianDetection.from_pretrained(folder)
     processor = HulkDetectionImageProcessor.from_pretrained(folder)
-    stock = transformers.pipeline("object-detection", model=model, image_processor=processor)
+    stock = transformers.pipeline("object-detection", model=str(folder))
+    assert type(stock.model) is HulkForPedestrianDetection
     own = HumanDetectionPipeline(model=model, image_processor=processor, threshold=0.0)
     pictures = [Image.fromarray(WIDE), Image.fromarray(WIDE[::-1].copy())]
     for ours, theirs in zip(own(pictures), stock(pictures, threshold=0.0, batch_size=batch_size), strict=True):
@@ -357,6 +359,18 @@ def test_hulk_as_its_own_detector(tmp_path):
     )
     expected = pose(WIDE, detector=detector, detector_threshold=0.01)
     assert expected and pose(WIDE, detector="hulk", detector_threshold=0.01) == expected
+
+
+def test_hulk_as_detector_obeys_the_settings_of_its_folder(tmp_path):
+    made(HulkForHumanAnalysis, POSE, PERSONS).save_pretrained(tmp_path)
+    size = {"shortest_edge": 32, "longest_edge": 48}
+    smaller = HulkDetectionImageProcessor.from_task(PERSONS, size=size)
+    HulkProcessor(
+        processors={POSE.name: HulkPoseImageProcessor.from_task(POSE), PERSONS.name: smaller}
+    ).save_pretrained(tmp_path)
+    model = HulkForPoseEstimation.from_pretrained(tmp_path)
+    found = HulkPersonDetector("hulk", 0.0, model=model)
+    assert dict(found.detector.task_processor(None).size)["shortest_edge"] == 32
 
 
 def test_hulk_without_detection_task_or_folder(pose, tmp_path):

@@ -199,7 +199,8 @@ def test_stock_image_segmentation_gives_the_same_parts(folder, batch_size):
     pytest.importorskip("hulk_hf")
     model = HulkForHumanParsing.from_pretrained(folder)
     processor = HulkParsingImageProcessor.from_pretrained(folder)
-    stock = transformers.pipeline("image-segmentation", model=model, image_processor=processor)
+    stock = transformers.pipeline("image-segmentation", model=str(folder))
+    assert type(stock.model) is HulkForHumanParsing
     own = HumanParsingPipeline(model=model, image_processor=processor)
     pictures = [Image.fromarray(IMAGE), Image.fromarray(OTHER)]
     for ours, theirs in zip(own(pictures), stock(pictures, batch_size=batch_size), strict=True):

@@ -10,24 +10,30 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import made_up_examples
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
 from made_up_examples import TASKS, make_examples, small_model
 from safetensors.torch import load_file
 
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
+from hulk_hf.modeling.processing_hulk import HulkProcessor
 from hulk_hf.training.checkpoints import find_checkpoints
 from hulk_hf.training.log import read_log
+from hulk_hf.training.loop import __file__ as loop_file
 from hulk_hf.training.loop import train
 from hulk_hf.training.recipe import Recipe, load_recipe
 
 PROGRAM = Path(made_up_examples.__file__)
+LAUNCHERS = Path(loop_file).parent / "launchers"
 RECIPE = """
 name: made-up
 model: {{start_from: {start}}}
@@ -77,10 +83,18 @@ def whole_run(recipe_file, tmp_path_factory) -> Path:
     return run
 
 
-def start(recipe: Path, output: Path, *overrides: str, processes: int = 1) -> subprocess.Popen:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    launcher += ["--nproc_per_node", str(processes)]
-    command = [sys.executable, *(launcher if processes > 1 else []), str(PROGRAM), str(recipe), str(output)]
+def start(
+    recipe: Path,
+    output: Path,
+    *overrides: str,
+    processes: int = 1,
+    program: Path = PROGRAM,
+    launcher: Sequence[str] | None = None,
+) -> subprocess.Popen:
+    if launcher is None:
+        launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+        launcher += ["--nproc_per_node", str(processes)]
+    command = [sys.executable, *(["-m", *launcher] if processes > 1 else []), str(program), str(recipe), str(output)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     return subprocess.Popen(
         [*command, *overrides],
@@ -129,6 +143,7 @@ def copy_before(run: Path, copy: Path, step: int) -> Path:
 def test_a_joint_run_learns_logs_and_saves_all_tasks(whole_run):
     model = HulkForHumanAnalysis.from_pretrained(whole_run / "model").eval()
     assert set(model.hulk.tasks) == set(TASKS)
+    assert set(HulkProcessor.from_pretrained(whole_run / "model").processors) == set(TASKS)
     before, after = small_model().state_dict(), model.state_dict()
     for name in ("hulk.encoder.layers.0.mlp.fc1.weight", "box_head.mlp.0.weight", "text_head.query_proj.weight"):
         assert not torch.equal(before[name], after[name])
@@ -301,7 +316,11 @@ def test_two_processes_end_as_one_with_twice_the_micro_steps(recipe_file, whole_
     # AdamW's epsilon swallows what is zero but for rounding, such as gradients of key biases; Adafactor has none.
     adam = "optimizer={name: adamw, learning_rate: 1.0e-3, warmup_steps: 2, gradient_clip: 1.0}"
     run_here(recipe_file, tmp_path / "one", adam)
-    finish(start(recipe_file, tmp_path / "two", adam, processes=2))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shipped = ["accelerate.commands.launch", "--config_file", str(LAUNCHERS / "cpu.yaml"), "--main_process_port", port]
+    finish(start(recipe_file, tmp_path / "two", adam, processes=2, launcher=shipped))
     assert largest_difference(tmp_path / "two", tmp_path / "one") < 1e-6
     assert largest_difference(tmp_path / "two", whole_run) > 1e-4
     assert json.loads((tmp_path / "two" / "machine.json").read_text())["processes"] == 2
@@ -314,6 +333,37 @@ def test_two_processes_end_as_one_with_twice_the_micro_steps(recipe_file, whole_
     resumed = copy_before(tmp_path / "two", tmp_path / "resumed", 4)
     run_here(recipe_file, resumed, adam)
     assert largest_difference(resumed, tmp_path / "one") < 1e-6
+
+
+@pytest.mark.distributed
+def test_a_sharded_model_ends_as_a_whole_one(recipe_file, tmp_path):
+    """FSDP2; other tasks in the two processes, evaluation, checkpoint and resumption."""
+    plain = ["ema=null", "optimizer={name: adamw, learning_rate: 1.0e-3, warmup_steps: 2}"]
+    run_here(recipe_file, tmp_path / "whole", *plain)
+    program = PROGRAM.with_name("sharded_on_cpu.py")
+    finish(start(recipe_file, tmp_path / "shards", *plain, processes=2, program=program))
+    assert largest_difference(tmp_path / "shards", tmp_path / "whole") < 1e-6
+    figures = [
+        [line["validation"]["error"] for line in read_log(run / "log.jsonl") if "validation" in line]
+        for run in (tmp_path / "whole", tmp_path / "shards")
+    ]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-5) and len(figures[0]) == 2 * len(TASKS)
+    resumed = copy_before(tmp_path / "shards", tmp_path / "resumed", 4)
+    finish(start(recipe_file, resumed, *plain, processes=2, program=program))
+    assert largest_difference(resumed, tmp_path / "shards") == 0.0
+
+
+@pytest.mark.parametrize("name", ["cpu", "ddp", "fsdp2"])
+def test_launchers_are_what_accelerate_reads(name):
+    config = load_config_from_file(str(LAUNCHERS / f"{name}.yaml"))
+    assert config.distributed_type == ("FSDP" if name == "fsdp2" else "MULTI_GPU")
+    assert config.mixed_precision is None, "the recipe says it"
+    slots = sum(task.slots for task in load_recipe("tiny-joint" if name == "cpu" else "official-vit-b").tasks)
+    assert slots % config.num_processes == 0
+    if name == "fsdp2":
+        wrapped = set(config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"].split(","))
+        assert wrapped == {type(layer).__name__ for layer in small_model().modules()} & wrapped
+        assert wrapped == set(HulkForHumanAnalysis._no_split_modules)
 
 
 def kill_and_resume(recipe: Path, run: Path, delay: float, *overrides: str, processes: int) -> bool:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ class FamilyExamples:
         self.validation = validation
         self.augmentation = augmentation or self.default_augmentation
 
+    @abstractmethod
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """Make a training batch, a pure function of the generator.
 
@@ -46,12 +48,12 @@ class FamilyExamples:
         Returns:
             Keyword arguments of the class of the family, labels included.
         """
-        raise NotImplementedError
 
     def normaliser(self, batch: Mapping[str, Any]) -> float | None:
         """What the loss of a batch is divided by, where that is not the number of samples; otherwise None."""
         return None
 
+    @abstractmethod
     def evaluate(self, model: HulkForHumanAnalysis, limit: int | None = None) -> dict[str, float]:
         """Figures on the validation split, the main one first.
 
@@ -59,11 +61,10 @@ class FamilyExamples:
             model: In evaluation mode, on any device.
             limit: Look at that many samples only.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def baseline(self, limit: int | None = None) -> dict[str, float]:
         """The same figures of an answer that does not look: the most frequent or the mean one of training."""
-        raise NotImplementedError
 
     def draw(self, generator: torch.Generator, size: int) -> np.ndarray:
         """Draw rows of the training split: shape (size,)."""
