@@ -302,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if state["debug"] or "libGL.so" not in str(error):
             raise
         _fail(f"{error}; OpenCV needs it (on Debian and Ubuntu: apt-get install libgl1)")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if state["debug"]:
             raise
         _fail(str(error) or type(error).__name__)

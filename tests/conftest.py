@@ -119,10 +119,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail unless the tests that use recordings of the official code ran, none of them skipped",
     )
+    parser.addoption("--long", action="store_true", help="also run the tests that take more than two minutes")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes more than two minutes; --long runs it"))
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.parity)
 

@@ -83,7 +83,7 @@ def train(
             another recipe, or it is to be started over and holds something that is no run.
         FloatingPointError: A loss or gradient is no longer a number; the message names the task.
         OSError: The disk is full, or cannot be written to.
-        RuntimeError: A process that makes batches died.
+        ChildProcessError: A process that makes batches died.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -105,7 +105,7 @@ def train(
         if not recipe.data_workers or "DataLoader worker" not in str(error):
             raise
         saved = find_checkpoints(folder / "checkpoints")
-        raise RuntimeError(
+        raise ChildProcessError(
             f"data_workers: a process that makes batches died ({error}); the last checkpoint is "
             f"{saved[-1][1] if saved else 'none yet'}, start the run again to go on from there"
         ) from error

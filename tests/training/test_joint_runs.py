@@ -290,7 +290,7 @@ def test_a_dead_data_worker_ends_with_a_clear_error(recipe_file, whole_run, tmp_
     def builder(tasks, *_):
         return {name: Dying(task) for name, task in tasks.items()}
 
-    with pytest.raises(RuntimeError, match=r"data_workers: a process that makes batches died .*step-000002"):
+    with pytest.raises(ChildProcessError, match=r"data_workers: a process that makes batches died .*step-000002"):
         run_here(recipe_file, run, "data_workers=1", "stages.0.steps=40", builder=builder)
     assert [step for step, _ in find_checkpoints(run / "checkpoints")][-1:] == [2]
 
@@ -391,6 +391,7 @@ def test_a_joint_run_killed_on_two_processes_ends_with_the_same_bits(recipe_file
     assert without_times(tmp_path / "killed") == without_times(tmp_path / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_kills_at_twenty_moments_on_two_processes_cost_no_bit(recipe_file, tmp_path):

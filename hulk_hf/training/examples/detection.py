@@ -122,7 +122,7 @@ def detection_figures(found: list[np.ndarray], data: Arrays, limit: int | None =
         limit: How many scenes were looked at; None: all.
     """
     size = data["images"].shape[1:3]
-    counts, boxes, ignore = (np.asarray(data[name][:limit]) for name in ("counts", "boxes", "ignore"))
+    counts, boxes, ignore = (np.array(data[name][:limit]) for name in ("counts", "boxes", "ignore"))
     clipped = _clip(torch.from_numpy(boxes).float(), size).numpy()
     annotated = [clipped[row, :count] for row, count in enumerate(counts)]
     ignored = [ignore[row, :count].astype(bool) for row, count in enumerate(counts)]

@@ -24,8 +24,8 @@ class PoseExamples(FamilyExamples):
         """See `FamilyExamples.batch`; also `part_shares` (B, patches, 20), see `make_crops`."""
         rows = self.draw(generator, size)
         images, boxes, keypoints, parts = self.read(rows, "images", "boxes", "keypoints", "parts")
-        size, pairs = self.task.image_size, self.task.flip_pairs
-        return make_crops(images, boxes, keypoints, parts, size, pairs, self.augmentation, generator)
+        image_size, pairs = self.task.image_size, self.task.flip_pairs
+        return make_crops(images, boxes, keypoints, parts, image_size, pairs, self.augmentation, generator)
 
     def evaluate(self, model: HulkForHumanAnalysis, limit: int | None = None) -> dict[str, float]:
         """OKS and COCO's average precision, with ground-truth boxes and flip test."""
