@@ -99,19 +99,18 @@ def run_predict(
 def _pictures(
     sources: list[str], predictor: Predictor, output: Path, share: tuple[int, int], as_json: bool, **options: Any
 ) -> dict[str, str]:
-    bar = tqdm(unit="picture", disable=share[0] > 0, file=sys.stderr)
+    with tqdm(unit="picture", disable=share[0] > 0, file=sys.stderr, leave=False) as bar:
 
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-    def tell(result: ImageResult) -> None:
-        if as_json:
-            sys.stdout.write(result.to_json() + "\n")  # in one piece: processes share the stream
-            sys.stdout.flush()
+        def tell(result: ImageResult) -> None:
+            if as_json:
+                sys.stdout.write(result.to_json() + "\n")  # in one piece: processes share the stream
+                sys.stdout.flush()
 
-    outcome = predict_files(sources, predictor, output, share=share, report=tell, progress=show, **options)
-    bar.close()
+        outcome = predict_files(sources, predictor, output, share=share, report=tell, progress=show, **options)
     counts = f"{len(outcome.done)} done, {len(outcome.skipped)} done before, {len(outcome.failed)} not read"
     _say(f"{counts}; results in {output}")
     return outcome.failed
