@@ -141,8 +141,9 @@ def test_a_killed_run_goes_on(tmp_path):
 @pytest.mark.slow
 def test_launched_processes_do_each_picture_once(tmp_path):
     make_pictures(tmp_path / "in", 9)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--rdzv_backend", "static"]
+    # What `accelerate launch` starts processes with; on a CPU alone it would start one.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    launch += ["--nproc_per_node", "2"]
     words = ["-m", "hulk_hf", "predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run([*launch, *words], capture_output=True, text=True, timeout=300, env=environment)
