@@ -9,13 +9,16 @@ ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-common check bench
+.PHONY: help demo pictures test test-common check bench
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/.demo ## joints drawn on a photograph and on a rendered person: outputs/demo.png
 	$(BIN)/hulk-hf demo --output outputs/demo.png $(ARGS)
+
+pictures: $(VENV)/.demo ## what the bundled model says of people, family by family: outputs/gallery
+	$(BIN)/python -m hulk_hf.gallery --output outputs/gallery $(ARGS)
 
 test: $(VENV)/.all ## all tests
 	$(BIN)/python -m pytest $(ARGS)

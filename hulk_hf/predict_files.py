@@ -3,8 +3,8 @@
 """Many pictures: one result file each, shared by processes, and gone on with after an interruption.
 
 A picture is done when its JSON file is there, and that file appears as a whole or not at all. So a run that was
-killed goes on with the rest, nothing is lost, and nothing is done twice. Processes that `accelerate launch` started
-take every n-th picture.
+killed goes on with the rest, nothing is lost, and nothing is done twice. Processes of a launcher (`torchrun`,
+`accelerate launch`) take every n-th picture.
 """
 
 from __future__ import annotations
