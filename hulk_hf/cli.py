@@ -148,8 +148,8 @@ def predict(
     """Say of each person in pictures or videos what was asked, one JSON file per picture.
 
     A run that was interrupted goes on where it was; `torchrun --nproc-per-node 2 -m hulk_hf predict ...` (on GPUs also
-    `accelerate launch -m hulk_hf predict ...`) shares the pictures among processes. Exit 1 if some picture could not be
-    read.
+    `accelerate launch -m hulk_hf predict ...`) shares the pictures among processes. Exit 1 if some picture could not
+    be read.
     """
     from hulk_hf.predict_command import run_predict as run
 
