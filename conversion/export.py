@@ -30,6 +30,7 @@ from hulk_hf.conversion.published_families import (
     published_families,
 )
 from hulk_hf.modeling.processing_hulk import HulkProcessor, processor_of
+from hulk_hf.modeling.tasks_hulk import FAMILIES
 
 SOURCES = Path(hulk_hf.modeling.__path__[0]).resolve()
 """Where the files that travel with a checkpoint lie."""
@@ -241,7 +242,7 @@ def _write_fields(folder: Path, model: transformers.PreTrainedModel, processor: 
         config["custom_pipelines"] = pipelines
     _write_json(folder / "config.json", config)
     if _is_own(processor):
-        kind = "AutoFeatureExtractor" if processor.family == "action" else "AutoImageProcessor"
+        kind = "AutoFeatureExtractor" if FAMILIES[processor.family].input == "skeleton" else "AutoImageProcessor"
         home = f"{_home(processor)}.{type(processor).__name__}"
         for name, auto_map in (
             ("preprocessor_config.json", {kind: home}),

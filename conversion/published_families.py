@@ -12,6 +12,7 @@ import transformers
 
 from hulk_hf.modeling.pretrained_hulk import FAMILY_HEADS
 from hulk_hf.modeling.processing_hulk import PROCESSORS
+from hulk_hf.modeling.tasks_hulk import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def leading_family(families: Sequence[str]) -> str:
     Args:
         families: Of a checkpoint, at least one.
     """
-    return min(families, key=lambda family: (family != "pose", family == "action"))
+    return min(families, key=lambda family: (family != "pose", FAMILIES[family].input == "skeleton"))
 
 
 __all__ = [

@@ -25,16 +25,8 @@ import transformers
 from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.modeling_pose_hulk import HulkForPoseEstimation
-from hulk_hf.modeling.pipeline_analysis_hulk import HumanAnalysisPipeline
-from hulk_hf.modeling.pipeline_attributes_hulk import HumanAttributesPipeline
-from hulk_hf.modeling.pipeline_parsing_hulk import HumanParsingPipeline
-from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
+from hulk_hf.modeling.pipeline_analysis_hulk import PERSON_PIPELINES, HumanAnalysisPipeline
 
-_PERSON_PIPELINES: dict[str, Any] = {
-    "pose": HumanPosePipeline,
-    "parsing": HumanParsingPipeline,
-    "attributes": HumanAttributesPipeline,
-}
 _TASKS = {"pose": "pose-coco", "parsing": "parsing-lip", "attributes": "attributes-joint"}
 
 
@@ -100,10 +92,9 @@ def pipeline_overhead(preset: str, num_boxes: int, rounds: int, family: str = "p
         rounds: Medians are of so many.
         family: `pose`, `parsing` or `attributes`, with their official task and input size.
     """
-    kind = _PERSON_PIPELINES[family]
+    kind = PERSON_PIPELINES[family]
     model = HulkForHumanAnalysis(HulkConfig.preset(preset, tasks=[_TASKS[family]])).eval().for_family(family)
-    processor = kind.processor_class.from_task(model.config.task(family))
-    pipe = kind(model=model, image_processor=processor, batch_size=num_boxes)
+    pipe = kind(model=model, batch_size=num_boxes)
     picture, boxes = crowd(num_boxes)
     inside: list[float] = []
     forward = model.forward
@@ -191,7 +182,7 @@ def main(rounds: int = 9, output: Path | None = None) -> dict[str, Any]:
         "rounds": rounds,
         "hulk_base_against_vitpose_base": {f"batch_{size}": hulk_against_vitpose(size, rounds) for size in (1, 8)},
         "pipeline_16_boxes": {
-            preset: {family: pipeline_overhead(preset, 16, rounds, family) for family in _PERSON_PIPELINES}
+            preset: {family: pipeline_overhead(preset, 16, rounds, family) for family in _TASKS}
             for preset in ("hulk-tiny",)
         }
         | {"hulk-base": {"pose": pipeline_overhead("hulk-base", 16, rounds)}},

@@ -117,7 +117,7 @@ def _pictures(
 
 
 def _share() -> tuple[int, int]:
-    """(number of this process, number of processes), as launchers say them."""
+    """(number of this process, number of processes), as launchers say them; no process has to meet another."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 

@@ -18,7 +18,7 @@ from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.images_hulk import is_image, read_image
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.pipeline_action_hulk import HumanActionPipeline
-from hulk_hf.modeling.pipeline_analysis_hulk import HumanAnalysisPipeline
+from hulk_hf.modeling.pipeline_analysis_hulk import PERSON_PIPELINES, HumanAnalysisPipeline
 from hulk_hf.modeling.pipeline_detection_hulk import HumanDetectionPipeline
 from hulk_hf.registration import BUNDLED_CHECKPOINT
 from hulk_hf.results import Action, ImageResult, Person
@@ -81,9 +81,7 @@ class Predictor:
             place = HulkForHumanAnalysis.from_pretrained(place, tasks=wanted, **options)
         self.model = place
         # What is about persons in pictures: the names of these tasks and their families.
-        self.families = {
-            name: task.family for name, task in self.tasks.items() if task.family not in ("action", "detection")
-        }
+        self.families = {name: task.family for name, task in self.tasks.items() if task.family in PERSON_PIPELINES}
 
     def _options(self) -> dict[str, Any]:
         return {} if self.device is None else {"device": self.device}
@@ -94,7 +92,7 @@ class Predictor:
 
     @cached_property
     def _skeletons(self) -> HumanActionPipeline:
-        return HumanActionPipeline(model=self.model.for_family("action"), **self._options())
+        return HumanActionPipeline(model=self.model, **self._options())
 
     @cached_property
     def own_detector(self) -> HumanDetectionPipeline:
@@ -103,11 +101,7 @@ class Predictor:
         Raises:
             ValueError: It has none.
         """
-        task = self.model.config.task(family="detection")
-        processor = HumanDetectionPipeline.processor_class.from_task(task)
-        return HumanDetectionPipeline(
-            model=self.model.for_family("detection"), image_processor=processor, **self._options()
-        )
+        return HumanDetectionPipeline(model=self.model, **self._options())
 
     def __call__(
         self,

@@ -48,6 +48,7 @@ from hulk_hf.modeling.pipeline_mesh_hulk import HumanMeshPipeline
 from hulk_hf.modeling.pipeline_parsing_hulk import HumanParsingPipeline
 from hulk_hf.modeling.pipeline_pose_hulk import HumanPosePipeline
 from hulk_hf.modeling.processing_hulk import PROCESSORS, HulkProcessor
+from hulk_hf.modeling.tasks_hulk import FAMILIES
 
 # Folder of the checkpoint that comes with the package: small, trained on rendered people, for pose.
 BUNDLED_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "hulk-tiny")
@@ -100,7 +101,7 @@ def register() -> None:
         names[HulkConfig.model_type] = model_class.__name__
     AutoProcessor.register(HulkConfig, HulkProcessor, exist_ok=True)
     for family, processor in PROCESSORS.items():
-        if family == "action":
+        if FAMILIES[family].input == "skeleton":
             AutoFeatureExtractor.register(HulkConfig, processor, exist_ok=True)
         else:
             # Image processors are looked up by the name of their class, and each key has room for one: that of the

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Boxes = dict[int, np.ndarray]
-"""Number of the track -> its box (4,) as (xmin, ymin, xmax, ymax) in pixels."""
+"""Number of the track -> (xmin, ymin, xmax, ymax, score), shape (5,); pixels, and the score of its detection."""
 
 
 class Tracker:
@@ -61,8 +61,8 @@ class Tracker:
         tracked = self._tracker.update(found)
         if tracked.tracker_id is None:
             return {}
-        pairs = zip(tracked.tracker_id.tolist(), tracked.xyxy, strict=True)
-        return {number + 1: box for number, box in pairs if number >= 0}
+        rows = np.column_stack([tracked.xyxy, tracked.confidence])
+        return {number + 1: row for number, row in zip(tracked.tracker_id.tolist(), rows, strict=True) if number >= 0}
 
 
 def between(before: Boxes, after: Boxes, share: float) -> Boxes:

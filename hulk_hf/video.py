@@ -181,7 +181,7 @@ class VideoAnalysis:
         """The numbered persons of a searched frame; each searched frame comes here once, in order."""
         if self._tracker is None:
             width, height = self.frames.size
-            return {1: np.array([0.0, 0.0, width, height])}
+            return {1: np.array([0.0, 0.0, width, height, 1.0])}
         rows = np.array(detections or [], np.float64).reshape(-1, 5)
         return self._tracker.update(rows[:, :4], rows[:, 4])
 
@@ -197,13 +197,12 @@ class VideoAnalysis:
         placed = [between(here, after, offset / self.options.every) for offset in range(len(frames))]
         numbers = [sorted(boxes) for boxes in placed]
         items = [
-            {"image": Image.fromarray(np.ascontiguousarray(frame)), "boxes": [boxes[n].tolist() for n in order]}
+            {"image": Image.fromarray(np.ascontiguousarray(frame)), "boxes": [boxes[n][:4].tolist() for n in order]}
             for frame, boxes, order in zip(frames, placed, numbers, strict=True)
         ]
         results = self.predictor.persons(
             iter(items), box_format="xyxy", batch_size=self.options.batch_size, options=self.options.options or None
         )
-        scores = {} if detections is None else _scores(here, detections)
         for offset, (result, order) in enumerate(zip(results, numbers, strict=True)):
             index = start + offset
             frame = replace(
@@ -217,7 +216,7 @@ class VideoAnalysis:
             )
             for person, number in zip(frame.persons, order, strict=True):
                 person.id = number
-                person.score = scores.get(number, person.score)
+                person.score = float(placed[offset][number][4])
             if self.options.smooth:
                 frame.raw_keypoints = {p.id: p.pose.keypoints for p in frame if p.id is not None and p.pose}
             self._remember(frame)
@@ -262,17 +261,6 @@ class VideoAnalysis:
 
 def _skeleton(pose: Pose) -> list[list[float]]:
     return [[x, y, score] for (x, y), score in zip(pose.keypoints, pose.keypoint_scores, strict=True)]
-
-
-def _scores(boxes: Boxes, detections: list[list[float]]) -> dict[int, float]:
-    """The score of the detection that lies where each tracked box is."""
-    rows = np.array(detections).reshape(-1, 5)
-    scores = {}
-    for number, box in boxes.items():
-        if len(rows):
-            nearest = int(np.abs(rows[:, :4] - box).sum(axis=1).argmin())
-            scores[number] = float(rows[nearest, 4])
-    return scores
 
 
 def predict_video(

@@ -13,6 +13,9 @@ _SHARED_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean"
 class HulkFamilyPipeline:
     """Goes in front of a pipeline class of transformers and names what is loaded for it.
 
+    Built by hand, a pipeline needs a model only, which may be the class with all heads: the processor is then the one
+    that the checkpoint stores, or that of the task.
+
     A family sets `family` and `processor_class`.
     """
 
@@ -32,8 +35,9 @@ class HulkFamilyPipeline:
         if hasattr(self.model, "for_family"):  # the class with all heads
             self.model = self.model.for_family(self.family)
         # No isinstance: under remote code from a folder there may be two copies of a class.
-        config = getattr(self.model, "config", None)
-        if getattr(config, "model_type", None) != "hulk" or not hasattr(self.image_processor, "normalize_crops"):
+        config, processor = getattr(self.model, "config", None), self.image_processor
+        usable = processor is None or hasattr(processor, "normalize_crops")
+        if getattr(config, "model_type", None) != "hulk" or not usable:
             raise ValueError(
                 f"`model` must be a Hulk model for {self.family} with its {self.processor_class.__name__}, got "
                 f"{type(self.model).__name__} with {type(self.image_processor).__name__}"
@@ -59,7 +63,8 @@ class HulkFamilyPipeline:
             like = self.image_processor
             own = getattr(like, "family", None) == self.family
             kind = type(like) if own else self.processor_class
-            settings = {name: getattr(like, name) for name in (*_SHARED_SETTINGS, *self.kept_settings(own))}
+            kept = () if like is None else (*_SHARED_SETTINGS, *self.kept_settings(own))
+            settings = {name: getattr(like, name) for name in kept}
             self._processors[wanted.name] = kind.from_task(wanted, **settings)
         return self._processors[wanted.name]
 

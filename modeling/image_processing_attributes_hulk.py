@@ -62,9 +62,6 @@ class HulkAttributesImageProcessor(HulkPersonImageProcessor):
     label_spaces = {name: list(columns) for name, columns in _JOINT.label_spaces.items()}
     label_space = None
 
-    def __init__(self, **kwargs: Unpack[HulkAttributesImageProcessorKwargs]):
-        super().__init__(**kwargs)
-
     @classmethod
     def task_settings(cls, task: HulkTask) -> dict[str, Any]:
         """The settings that follow from a task: size, labels and label spaces."""
@@ -83,11 +80,8 @@ class HulkAttributesImageProcessor(HulkPersonImageProcessor):
         """Cuts out, resizes and normalises all persons of one picture or of a list of pictures.
 
         Args:
-            images: one picture or a list of them: PIL images, arrays, tensors, file names, URLs. An array of four axes
-                is a list of pictures.
-            boxes: for one picture a list of boxes, (persons, 4); for a list of pictures a list of such lists. Pixels,
-                in the format `box_format`. A picture may have no box (an empty list) and then gives no row. None, for
-                all pictures or for one of the list, means that the whole picture shows one person.
+            images: one picture or a list of them, see `HulkPersonImageProcessor`.
+            boxes: for each picture a list of boxes, see there; None: the whole picture shows one person.
             attributes: what is known of each person, nested as `boxes`: dicts `{name: value}` or one value per label;
                 1 true, 0 false, -1 or 2 unknown. Gives `labels`. See `attribute_rows`.
             kwargs: any setting of `HulkAttributesImageProcessorKwargs`, for this call; `return_tensors="pt"` for

@@ -54,9 +54,6 @@ class HulkCaptionImageProcessor(HulkPersonImageProcessor):
     caption_length = _JOINT.max_length
     vocabulary_size = _JOINT.vocabulary_size
 
-    def __init__(self, **kwargs: Unpack[HulkCaptionImageProcessorKwargs]):
-        super().__init__(**kwargs)
-
     @classmethod
     def task_settings(cls, task: HulkTask) -> dict[str, Any]:
         """The settings that follow from a task: size, words of a caption and of the vocabulary."""
@@ -69,11 +66,8 @@ class HulkCaptionImageProcessor(HulkPersonImageProcessor):
         """Cuts out, resizes and normalises all persons of one picture or of a list of pictures.
 
         Args:
-            images: one picture or a list of them: PIL images, arrays, tensors, file names, URLs. An array of four axes
-                is a list of pictures.
-            boxes: for one picture a list of boxes, (persons, 4); for a list of pictures a list of such lists. Pixels,
-                in the format `box_format`. A picture may have no box (an empty list) and then gives no row. None, for
-                all pictures or for one of the list, means that the whole picture shows one person.
+            images: one picture or a list of them, see `HulkPersonImageProcessor`.
+            boxes: for each picture a list of boxes, see there; None: the whole picture shows one person.
             kwargs: any setting of `HulkCaptionImageProcessorKwargs`, for this call; `return_tensors="pt"` for tensors.
 
         Returns:

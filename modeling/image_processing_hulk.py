@@ -149,7 +149,15 @@ class HulkImageProcessor(PilBackend):
 
 
 class HulkPersonImageProcessor(HulkImageProcessor):
-    """Cuts a person out for each box and normalises; without boxes a picture shows one person.
+    """Cuts a person out for each box and normalises.
+
+    All families are called alike, `processor(images, boxes, annotations)`:
+
+    * `images`: one picture or a list of them: PIL images, arrays, tensors, file names, URLs. An array of four axes is
+      a list of pictures.
+    * `boxes`: for one picture a list of boxes, (persons, 4); for a list of pictures a list of such lists. Pixels, in
+      the format `box_format`. A picture may have no box (an empty list) and then gives no row. None, for all pictures
+      or for one of the list, means that the whole picture shows one person.
 
     A family says how in `cut_out`, what annotations become in `make_targets`, and names its annotations in
     `preprocess`.

@@ -95,11 +95,8 @@ class HulkParsingImageProcessor(HulkPersonImageProcessor):
         """Cuts out, resizes and normalises all persons of one picture or of a list of pictures.
 
         Args:
-            images: one picture or a list of them: PIL images, arrays, tensors, file names, URLs. An array of four axes
-                is a list of pictures.
-            boxes: for one picture a list of boxes, (persons, 4); for a list of pictures a list of such lists. Pixels,
-                in the format `box_format`. A picture may have no box (an empty list) and then gives no row. None, for
-                all pictures or for one of the list, means that the whole picture shows one person.
+            images: one picture or a list of them, see `HulkPersonImageProcessor`.
+            boxes: for each picture a list of boxes, see there; None: the whole picture shows one person.
             segmentation_maps: for each picture a map of its size: file name, PIL image of one channel, or integers
                 (height, width); or one map per person, (persons, height, width) or a list. Ids are those of the data
                 set, see `label_ids`. Gives `labels`.

@@ -93,11 +93,8 @@ class HulkPoseImageProcessor(HulkPersonImageProcessor):
         """Cuts out and normalises all persons of one picture or of a list of pictures.
 
         Args:
-            images: one picture or a list of them: PIL images, arrays, tensors, file names, URLs. An array of four axes
-                is a list of pictures.
-            boxes: for one picture a list of boxes, (persons, 4); for a list of pictures a list of such lists. Pixels,
-                in the format `box_format`. A picture may have no box (an empty list) and then gives no row. None, for
-                all pictures or for one of the list, means that the whole picture shows one person.
+            images: one picture or a list of them, see `HulkPersonImageProcessor`.
+            boxes: for each picture a list of boxes, see there; None: the whole picture shows one person.
             keypoints: annotated joints (persons, K, 3) as (x, y, v) in pixels of the picture, nested as `boxes`;
                 v = 0 not annotated, 1 occluded, 2 visible. Gives `labels` and `label_weights`.
             kwargs: any setting of `HulkPoseImageProcessorKwargs`, for this call; `return_tensors="pt"` for tensors.

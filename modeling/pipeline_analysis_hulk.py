@@ -3,6 +3,7 @@
 """The pipeline `human-analysis`: everything a checkpoint can say about each person of a picture, in one record."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,13 +21,15 @@ from .pipeline_pose_hulk import HumanPosePipeline
 
 logger = logging.get_logger(__name__)
 
-_MEMBERS: dict[str, Any] = {
+PERSON_PIPELINES: dict[str, Any] = {
     "pose": HumanPosePipeline,
     "parsing": HumanParsingPipeline,
     "attributes": HumanAttributesPipeline,
     "mesh": HumanMeshPipeline,
     "caption": HumanCaptioningPipeline,
 }
+"""Family -> pipeline of the families that look at each person of a picture."""
+
 # Their results do not lie anywhere in the picture, so they may look at the crop of another family.
 _WITHOUT_PLACES = ("attributes",)
 
@@ -76,16 +79,14 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
             ValueError: the checkpoint has no such task, or it is not about persons in pictures.
         """
         task = self._task(name)
-        if task.family not in _MEMBERS:
+        if task.family not in PERSON_PIPELINES:
             raise ValueError(
-                f"`families`: {name!r} is not about a person in a picture, expected some of {list(_MEMBERS)}"
+                f"`families`: {name!r} is not about a person in a picture, expected some of {list(PERSON_PIPELINES)}"
             )
         if task.family not in self._members:
-            kind = _MEMBERS[task.family]
-            parts = {"image_processor": kind.processor_class.from_task(task)}
-            if kind._load_tokenizer:
-                parts["tokenizer"] = self._own_tokenizer()
-            self._members[task.family] = kind(model=self.model.for_family(task.family), device=self.device, **parts)
+            kind = PERSON_PIPELINES[task.family]
+            parts = {"tokenizer": self._own_tokenizer()} if kind._load_tokenizer else {}
+            self._members[task.family] = kind(model=self.model, device=self.device, **parts)
         return self._members[task.family]
 
     def _task(self, name: str) -> Any:
@@ -126,11 +127,11 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
     def _chosen(self, families: Sequence[str] | None) -> list[str]:
         """The names that were asked for, but for detection; by default all families that the model can serve."""
         if families is None:
-            chosen = [family for family in _MEMBERS if family in self.model.config.default_tasks]
+            chosen = [family for family in PERSON_PIPELINES if family in self.model.config.default_tasks]
             if not chosen:
                 known = sorted(self.model.config.tasks)
                 raise ValueError(
-                    f"`model` must have a task about persons in pictures, one of {list(_MEMBERS)}: {known}"
+                    f"`model` must have a task about persons in pictures, one of {list(PERSON_PIPELINES)}: {known}"
                 )
             return chosen
         chosen = [name for name in dict.fromkeys(families) if self._task(name).family != "detection"]
@@ -174,7 +175,7 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
         if detector == "hulk" or (
             detector is None and any(self._task(n).family == "detection" for n in families or ())
         ):
-            detector = self._hulk_detector()
+            detector = self.own_detector
         image, boxes, persons = self.persons_of(inputs, detector=detector, **options)
         crops = {}
         if persons:
@@ -189,14 +190,14 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
             parts = {name: part[row : row + 1] for name, part in crops.items()}
             yield {"is_last": row == len(persons) - 1, "person": person, "crops": parts}
 
-    def _hulk_detector(self) -> HumanDetectionPipeline:
-        """The detection head of this model as a detector."""
-        if getattr(self, "_detection", None) is None:
-            task = self.model.config.task(family="detection")
-            processor = HumanDetectionPipeline.processor_class.from_task(task)
-            model = self.model.for_family("detection")
-            self._detection = HumanDetectionPipeline(model=model, image_processor=processor, device=self.device)
-        return self._detection
+    @cached_property
+    def own_detector(self) -> HumanDetectionPipeline:
+        """The detection head of this model.
+
+        Raises:
+            ValueError: It has none.
+        """
+        return HumanDetectionPipeline(model=self.model, device=self.device)
 
     def _forward(
         self,
@@ -292,4 +293,4 @@ class HumanAnalysisPipeline(HulkPersonPipeline):
         return records
 
 
-__all__ = ["HumanAnalysisPipeline"]
+__all__ = ["PERSON_PIPELINES", "HumanAnalysisPipeline"]

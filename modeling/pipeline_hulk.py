@@ -197,7 +197,12 @@ class HulkPersonPipeline(HulkFamilyPipeline, ChunkPipeline):
         }
 
     def predict_persons(
-        self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, **options
+        self,
+        pixel_values: torch.Tensor,
+        persons: list[dict[str, Any]],
+        task: str,
+        flip_test: bool = False,
+        **options,
     ) -> list[dict[str, Any]]:
         """What the network says about a batch of persons.
 
@@ -205,12 +210,17 @@ class HulkPersonPipeline(HulkFamilyPipeline, ChunkPipeline):
             pixel_values: (N, 3, H, W), normalised, on the device of the model.
             persons: for each its `box` [x, y, width, height], `score` and `image_size` (height, width) in pixels.
             task: name of the task.
+            flip_test: also run the mirrored crops, for families whose `read_persons` takes `outputs_flipped`.
             options: of the family.
 
         Returns:
             For each person a dict, which `person_record` turns into the result.
         """
-        return self.read_persons(self.model(pixel_values=pixel_values, task=task), persons, task, **options)
+        outputs = self.model(pixel_values=pixel_values, task=task)
+        if flip_test:
+            mirrored = self.task_processor(task).flip_pixel_values(pixel_values)
+            options["outputs_flipped"] = self.model(pixel_values=mirrored, task=task)
+        return self.read_persons(outputs, persons, task, **options)
 
     @abstractmethod
     def read_persons(self, outputs: Any, persons: list[dict[str, Any]], task: str, **options) -> list[dict[str, Any]]:

@@ -60,17 +60,6 @@ class HumanParsingPipeline(HulkPersonPipeline):
             after["label_scheme"] = label_scheme
         return before, during, after
 
-    def predict_persons(
-        self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, flip_test: bool = False
-    ) -> list[dict[str, Any]]:
-        """The part map of each person of a batch, see `HulkPersonPipeline.predict_persons`."""
-        outputs = self.model(pixel_values=pixel_values, task=task)
-        flipped = None
-        if flip_test:
-            mirrored = self.task_processor(task).flip_pixel_values(pixel_values)
-            flipped = self.model(pixel_values=mirrored, task=task)
-        return self.read_persons(outputs, persons, task, flipped)
-
     def read_persons(
         self, outputs: Any, persons: list[dict[str, Any]], task: str, outputs_flipped: Any = None
     ) -> list[dict[str, Any]]:

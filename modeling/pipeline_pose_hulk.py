@@ -50,17 +50,6 @@ class HumanPosePipeline(HulkPersonPipeline):
         """The padding of boxes holds for all pose tasks."""
         return ("padding_factor",) if own else ()
 
-    def predict_persons(
-        self, pixel_values: torch.Tensor, persons: list[dict[str, Any]], task: str, flip_test: bool = False
-    ) -> list[dict[str, Any]]:
-        """Joints and scores of a batch of persons, see `HulkPersonPipeline.predict_persons`."""
-        outputs = self.model(pixel_values=pixel_values, task=task)
-        flipped = None
-        if flip_test:
-            mirrored = self.task_processor(task).flip_pixel_values(pixel_values)
-            flipped = self.model(pixel_values=mirrored, task=task)
-        return self.read_persons(outputs, persons, task, flipped)
-
     def read_persons(
         self, outputs: Any, persons: list[dict[str, Any]], task: str, outputs_flipped: Any = None
     ) -> list[dict[str, Any]]:

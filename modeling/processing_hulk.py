@@ -199,7 +199,7 @@ def processor_of(task: Any, config: Any) -> Any:
         config: The `HulkConfig` it belongs to, which says how skeletons are read.
     """
     kind = PROCESSORS[task.family]
-    return kind.from_task(task, config=config.skeleton_config) if task.family == "action" else kind.from_task(task)
+    return kind.from_task(task, config=config.skeleton_config) if task.input == "skeleton" else kind.from_task(task)
 
 
 def _from_settings(name: str, settings: Mapping[str, Any]) -> Any:

@@ -210,7 +210,7 @@ def test_analysis_finds_persons_once(analysis):
 
     person = analysis(PIXELS, detector=detector, families=["pose", "attributes"])[0]
     assert calls == [(120, 90)] and person["score"] == 0.8
-    own = analysis._hulk_detector()(Image.fromarray(PIXELS), threshold=0.0)
+    own = analysis.own_detector(Image.fromarray(PIXELS), threshold=0.0)
     wide = [
         entry for entry in own if all(entry["box"][f"{side}max"] - entry["box"][f"{side}min"] > 2 for side in "xy")
     ]

@@ -212,6 +212,13 @@ def test_videos_that_cannot_be_read(tmp_path):
         VideoFrames(tmp_path / "text.mp4")
 
 
+def test_a_frame_of_another_size(film):
+    frames = VideoFrames(film[0])
+    frames.size = (100, 50)  # as if the first frame had been smaller
+    with pytest.raises(ValueError, match=r"frame 2 of .* is 320x180, the first one 100x50"):
+        next(frames.frames(2))
+
+
 def test_a_frame_of_another_size_keeps_what_was_done(film, tmp_path, monkeypatch):
     path, truth = film
     read = VideoFrames.frames
