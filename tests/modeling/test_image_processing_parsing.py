@@ -218,7 +218,8 @@ def test_flip_and_back_at_any_size(height, width, seed):
     sizes = [(height, width)]
     one = processor.post_process_semantic_segmentation(outputs, sizes, True)[0].segmentation_scores
     other = processor.post_process_semantic_segmentation(mirrored, sizes, True)[0].segmentation_scores
-    torch.testing.assert_close(other.flip(-1)[[0, 2, 1, 3]], one, atol=1e-6, rtol=0)
+    # Places between pixels are rounded to float32, differently from either side: the tolerance of the recordings.
+    torch.testing.assert_close(other.flip(-1)[[0, 2, 1, 3]], one, atol=1e-5, rtol=0)
 
 
 def test_supervision_takes_the_result(processor):

@@ -11,6 +11,7 @@ import sys
 from types import SimpleNamespace
 
 import torch
+from accelerate import PartialState
 from torch import nn
 
 from hulk_hf.training.gradients import SlotGradients
@@ -77,7 +78,12 @@ def all_slots(step: int) -> list[SlotBatch]:
 
 
 def main() -> None:
-    torch.save(step_gradients(3), sys.argv[1])
+    gradients = step_gradients(3)
+    if PartialState().is_main_process:
+        torch.save(gradients, sys.argv[1])
+    # A process that leaves while the threads of its group still run is aborted now and then.
+    PartialState().wait_for_everyone()
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":
