@@ -296,6 +296,13 @@ class HulkConfig(PreTrainedConfig):
         family = self._label_family()
         return config.of_family(family if family in config.default_tasks else next(iter(config.default_tasks)))
 
+    def with_new_task(self, task: HulkTask) -> "HulkConfig":
+        """This configuration with one task more; everything else is shared with it, not copied."""
+        config = copy.copy(self)
+        config.tasks = {**self.tasks, **_expand_tasks([task])}
+        config.default_tasks = {task.family: task.name, **self.default_tasks}
+        return config
+
     def _label_family(self) -> str:
         return self.label_family or ("pose" if "pose" in self.default_tasks else next(iter(self.default_tasks)))
 

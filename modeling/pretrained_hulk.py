@@ -15,9 +15,11 @@ from .body_hulk import HulkBodyTables
 from .configuration_hulk import HulkConfig
 from .head_box_hulk import HulkAnchors, HulkBoxHead
 from .heads_hulk import HulkLabelFeatures
+from .label_text_hulk import TextEncoder
 from .positions_hulk import HulkGridPositions, HulkSequencePositions
 from .queries_hulk import HulkBodyPlaces
-from .task_description_hulk import FAMILIES
+from .task_addition_hulk import describe_task, features_of, graft, start_from_nearest, take_inputs_over
+from .task_description_hulk import FAMILIES, HulkTask
 from .tokenizers_hulk import HulkJointFeatures
 
 # What may come along with the arguments of a model: options of transformers (with what its Trainer adds), and ours.
@@ -123,6 +125,58 @@ class HulkPreTrainedModel(PreTrainedModel):
                 f"pretrained_model_name_or_path: the safetensors weights in {str(pretrained_model_name_or_path)!r} "
                 f"cannot be read ({error}); expected complete files, fetch or copy them again"
             ) from error
+
+    def add_task(
+        self,
+        name: str,
+        labels: Sequence[str],
+        like: str | None = None,
+        *,
+        text_encoder: TextEncoder | None = None,
+        text_features: torch.Tensor | None = None,
+        pooling: str = "mean",
+        **fields,
+    ) -> HulkTask:
+        """Give this model a task of other labels, in place: joints, parts, attributes, actions or kinds of objects.
+
+        What it says of them is a guess from the nearest labels that it knows, until it has learned from examples. The
+        task has to be named from then on (`task="pose-mine"`): defaults stay as they are.
+
+        Args:
+            name: `family-labelspace`, such as `pose-mine`.
+            labels: Names of the labels, in output order. Pairs that differ in the words left and right trade places in
+                a mirror.
+            like: Task or family that it starts from; None: the default task of its family.
+            text_encoder: What the labels of this checkpoint were encoded with: a hub name or folder, or a function
+                from names to features.
+            text_features: Or the features themselves, shape (K, text_feature_size).
+            pooling: See `encode_names`; `pooler` for the released weights.
+            fields: Other fields of `HulkTask`: `sigmas`, `skeleton`, `image_size` and so on.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: There is such a task already, none like it, or labels, features or fields do not fit.
+            TypeError: This is a part of a model, which has no heads.
+        """
+        if not self.lora_modules_to_save:
+            raise TypeError(f"add_task: {type(self).__name__} has no head, expected a task class or HulkForHumanAnalysis")
+        if name in self.config.tasks:
+            raise ValueError(f"name: there is a task {name!r} already, expected another name")
+        base = self.config.task(name.partition("-")[0] if like is None else like)
+        task = describe_task(base, name, labels, **fields)
+        features = features_of(task, self.config.text_feature_size, text_encoder, text_features, pooling)
+        self.config = self.config.with_new_task(task)
+        self.hulk.config = self.config
+        reference = next(self.parameters())
+        graft(self, type(self)(self.config).to(reference.device, reference.dtype).train(self.training))
+        for head in self.lora_modules_to_save:
+            module = getattr(self, head)
+            if hasattr(module, "label_features") and hasattr(module.label_features, name):
+                start_from_nearest(module, task, base, features)
+        take_inputs_over(self.hulk, task, base)
+        return task
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The hulk_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The model of a recipe: tasks, text features, body, weights of an earlier checkpoint, adapters."""
+"""The model of a recipe: tasks, text features, body, weights of an earlier checkpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from hulk_hf.conversion.mae import initialize_from_mae
 from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.image_processing_pose_hulk import HulkPoseImageProcessor
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
-from hulk_hf.modeling.pretrained_hulk import LORA_TARGET_MODULES
 from hulk_hf.modeling.processing_hulk import HulkProcessor
 from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS, HulkTask
 from hulk_hf.registration import BUNDLED_CHECKPOINT
@@ -198,27 +197,6 @@ def _set_bodies(model: HulkForHumanAnalysis) -> None:
             model.set_body(name, open_body())
 
 
-def add_adapters(model: HulkForHumanAnalysis, recipe: Recipe) -> torch.nn.Module:
-    """Put adapters into a model, in place; only they and the heads are trained from then on.
-
-    Returns:
-        The `PeftModel` around it, which saves the adapters alone.
-
-    Raises:
-        ValueError: `target_modules` names no module.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=recipe.lora.target_modules or LORA_TARGET_MODULES,
-        modules_to_save=list(model.lora_modules_to_save),
-    )
-    return get_peft_model(model, config)
-
-
 def save_model(model: HulkForHumanAnalysis, folder: Path, tokenizer: Any = None) -> None:
     """Write a model as one folder, with the processor of its tasks.
 
@@ -244,7 +222,6 @@ def known_tokenizer(recipe: Recipe, model: HulkForHumanAnalysis) -> Any:
 
 
 __all__ = [
-    "add_adapters",
     "build_model",
     "continue_from",
     "known_settings",

@@ -13,36 +13,16 @@ Those of a caption task are a row for each word of its tokenizer. Files hold hal
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from hulk_hf.modeling.label_text_hulk import encode_names
 from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
 from hulk_hf.synthetic.tasks import SYNTHETIC_TASKS, WORD_IDS
 
 FEATURES_FOLDER = Path(__file__).parent / "recipes" / "label_features"
-
-
-@torch.no_grad()
-def encode_labels(labels: Sequence[str], encoder: str) -> torch.Tensor:
-    """Encode label names with a sentence encoder: mean of the token states, scaled to unit length.
-
-    Args:
-        labels: Names, for example the joints of a task.
-        encoder: Hub name or folder of a BERT-like encoder with its tokenizer.
-
-    Returns:
-        Shape (K, width of the encoder), float32.
-    """
-    from transformers import AutoModel, AutoTokenizer
-
-    model, tokenizer = AutoModel.from_pretrained(encoder).eval(), AutoTokenizer.from_pretrained(encoder)
-    batch = tokenizer(list(labels), padding=True, return_tensors="pt")
-    states = model(**batch).last_hidden_state
-    mask = batch["attention_mask"][..., None].to(states.dtype)
-    return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
 
 
 def load_label_features(task: str) -> torch.Tensor:
@@ -103,11 +83,11 @@ def main() -> None:
     parser.add_argument("--task", required=True, choices=sorted({**KNOWN_TASKS, **SYNTHETIC_TASKS}))
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    features = encode_labels(label_names(arguments.task), arguments.encoder)
+    features = encode_names(label_names(arguments.task), arguments.encoder)
     save_file({"features": features.half()}, arguments.output)
 
 
 if __name__ == "__main__":
     main()
 
-__all__ = ["encode_labels", "label_names", "load_joint_features", "load_label_features"]
+__all__ = ["label_names", "load_joint_features", "load_label_features"]

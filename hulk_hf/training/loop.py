@@ -10,6 +10,7 @@ bit, as a run that was never interrupted.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import shutil
@@ -27,10 +28,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from hulk_hf.adapters import add_adapter, save_adapter
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.tasks_hulk import HulkTask
 from hulk_hf.training.building import (
-    add_adapters,
     build_model,
     known_tasks,
     known_tokenizer,
@@ -191,7 +192,9 @@ class _Run:
         checkpoints = folder / "checkpoints"
         if not find_checkpoints(checkpoints) and recipe.model.start_from is None:
             self._whiten()
-        adapters = None if recipe.lora is None else add_adapters(self.model, recipe)
+        adapters = None
+        if recipe.lora is not None:
+            adapters = add_adapter(self.model, list(self.tasks), **dataclasses.asdict(recipe.lora))
         module = JointTraining(self.model, recipe, touch_all=self.sharded)
         layers = self.model.config.vision_config.num_hidden_layers
         optimizer = build_optimizer(module, recipe.optimizer, layers)
@@ -320,7 +323,7 @@ class _Run:
         model = self._whole_model()
         if accelerator.is_main_process:
             if adapters is not None:
-                adapters.save_pretrained(self.folder / "adapter")
+                save_adapter(adapters, self.folder / "adapter")
                 adapters.merge_and_unload()
             save_model(model, self.folder / "model", self.tokenizer)
         accelerator.wait_for_everyone()

@@ -182,7 +182,7 @@ class ObjectiveRecipe:
 
 @dataclass
 class LoraRecipe:
-    """Adapters in a frozen trunk; the heads of the tasks are trained whole.
+    """An adapter in a frozen model, see `hulk_hf.adapters.add_adapter`.
 
     Attributes:
         rank: Of the update of each weight.

@@ -1,0 +1,1 @@
+../../../modeling/label_text_hulk.py
