@@ -91,19 +91,27 @@ def evaluate(
     checkpoint: Annotated[
         str | None, typer.Argument(help="Folder or hub name. [default: the bundled checkpoint]", show_default=False)
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Rendered persons of the test split.")] = 1000,
+    samples: Annotated[int, typer.Option(min=1, help="Rendered persons, scenes and clips of the test split.")] = 500,
     photographs: Annotated[
-        Path | None, typer.Option(help="Folder with pictures and one annotation file in COCO's format.")
+        Path | None, typer.Option(help="Folder with pictures and one annotation file of joints in COCO's format.")
+    ] = None,
+    alone: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a model of one task, to be put beside it; again for more.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which rendered persons.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures there, as JSON.")] = None,
 ) -> None:
-    """Measure a pose model, its untrained start and the mean pose on the same persons."""
+    """Measure what a model does on rendered people, beside answers that do not look; its joints on photographs too."""
     from hulk_hf import BUNDLED_CHECKPOINT
     from hulk_hf.figures import compare_poses, format_figures
+    from hulk_hf.task_figures import compare_tasks, format_tasks
 
-    figures = compare_poses(checkpoint or BUNDLED_CHECKPOINT, samples, seed, photographs)
-    typer.echo(format_figures(figures))
+    figures = {"tasks": compare_tasks(checkpoint or BUNDLED_CHECKPOINT, alone or (), samples, seed)}
+    typer.echo(format_tasks(figures["tasks"]))
+    if "pose-coco" in figures["tasks"]:
+        figures["figures"] = compare_poses(checkpoint or BUNDLED_CHECKPOINT, samples, seed, photographs)
+        typer.echo("\n" + format_figures(figures["figures"]))
     if output is not None:
         output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

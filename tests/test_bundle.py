@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
 import hulk_hf
 from hulk_hf.figures import format_figures
-from hulk_hf.modeling.tasks_hulk import KNOWN_TASKS
+from hulk_hf.modeling.tasks_hulk import FAMILIES, KNOWN_TASKS
 from hulk_hf.synthetic.dataset import SyntheticPersons
+from hulk_hf.task_figures import format_tasks
 from hulk_hf.training.evaluation import mean_pose, place_mean_pose, pose_figures, predict_poses
 from hulk_hf.training.recipe import load_recipe
 
@@ -37,23 +39,26 @@ def test_it_is_small_and_links_to_every_source_that_travels(root):
 
 
 def test_readme_and_card_show_the_measured_figures(root, training):
-    table = format_figures(training["figures"])
-    assert table in (root / "README.md").read_text(encoding="utf-8")
-    assert table in (BUNDLE / "README.md").read_text(encoding="utf-8")
+    for table in (format_tasks(training["tasks"]), format_figures(training["figures"])):
+        assert table in (root / "README.md").read_text(encoding="utf-8")
+        assert table in (BUNDLE / "README.md").read_text(encoding="utf-8")
 
 
-def test_it_was_trained_with_the_shipped_recipe(training):
-    """Its recipe was written before tasks had a list of their own; what it says is the same."""
-    stored = training["recipe"]
-    recipe = json.loads(json.dumps(load_recipe(stored["name"]).to_dict()))
-    assert (stored["seed"], stored["augmentation"]) == (recipe["seed"], recipe["augmentation"])
-    for part in ("optimizer", "objective"):
-        assert stored[part].items() <= recipe[part].items()
-    assert stored["model"]["start_from"] == recipe["model"]["start_from"]
-    (stage,), (task,) = stored["stages"], recipe["tasks"]
-    assert (stored["model"]["task"], stored["model"]["image_size"]) == (task["name"], task["image_size"])
-    assert (stage["batch_size"], stage["image_size"]) == (task["batch_size"], task["image_size"])
-    assert [stage["steps"]] == [stage["steps"] for stage in recipe["stages"]]
+def test_it_knows_every_family():
+    assert set(hulk_hf.HulkConfig.from_pretrained(BUNDLE).default_tasks) == set(FAMILIES)
+    model = hulk_hf.HulkForHumanAnalysis.from_pretrained(BUNDLE)
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 12e6
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_it_was_trained_with_the_shipped_recipes(training):
+    """One after the other, each from what the one before left."""
+    first, *others = training["runs"]
+    assert first["recipe"]["model"]["start_from"] is None
+    assert all(run["recipe"]["model"]["start_from"] == "bundled" for run in others)
+    for run in training["runs"]:
+        assert run["recipe"] == json.loads(json.dumps(load_recipe(run["recipe"]["name"]).to_dict()))
+        assert run["seconds"] * run["machine"]["processes"] <= 2.5 * 3600 * 2, "two and a half hours of two cores"
 
 
 def test_the_pipeline_without_a_model_is_the_bundled_one():

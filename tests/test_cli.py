@@ -81,13 +81,16 @@ def test_pictures_go_where_one_says(
 def test_evaluate_prints_a_table_and_writes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = {"rendered": {"model": {"n": 2, "OKS": 0.5}}}
+    joints = {"rendered": {"model": {"n": 2, "OKS": 0.5}}}
+    tasks = {"pose-coco": {"no look": {"OKS": 0.2, "n": 2}, "joint": {"OKS": 0.5}}}
     asked: list = []
-    monkeypatch.setattr("hulk_hf.figures.compare_poses", lambda *words: asked.append(words) or figures)
-    assert run("evaluate", "folder", "--samples", "2", "--output", str(tmp_path / "a.json")) == 0
-    assert asked == [("folder", 2, 0, None)]
-    assert "| rendered | model | 2 | 0.500 |" in capsys.readouterr().out
-    assert json.loads((tmp_path / "a.json").read_text()) == figures
+    monkeypatch.setattr("hulk_hf.figures.compare_poses", lambda *words: asked.append(words) or joints)
+    monkeypatch.setattr("hulk_hf.task_figures.compare_tasks", lambda *words: asked.append(words) or tasks)
+    assert run("evaluate", "folder", "--samples", "2", "--alone", "single", "--output", str(tmp_path / "a.json")) == 0
+    assert asked == [("folder", [Path("single")], 2, 0), ("folder", 2, 0, None)]
+    printed = capsys.readouterr().out
+    assert "| rendered | model | 2 | 0.500 |" in printed and "| pose-coco | OKS | 2 | 0.200 | 0.500 |" in printed
+    assert json.loads((tmp_path / "a.json").read_text()) == {"tasks": tasks, "figures": joints}
 
 
 def test_benchmark_hands_everything_on(behind: Callable[..., list]) -> None:

@@ -17,4 +17,4 @@ def test_each_family_of_the_bundled_model_has_a_picture(tmp_path):
     assert {path.stem for path in written} == families
     for path in written:
         with Image.open(path) as picture:
-            assert picture.width > 1000 and picture.height > 400
+            assert picture.width > 700 and picture.height > 400

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hulk_hf import BUNDLED_CHECKPOINT
+from hulk_hf import BUNDLED_CHECKPOINT, HulkConfig, HulkForPoseEstimation
 from hulk_hf.checkpoint_info import describe_checkpoint, format_checkpoint
 from hulk_hf.cli import main
 
@@ -55,13 +55,15 @@ def test_an_unreadable_picture_is_named_and_the_code_is_1(folder, capsys):
         (["nothing.mp4"], "source: no file 'nothing.mp4'"),
         (["p0.png", "--task", "speech"], "task: no task 'speech' in this checkpoint"),
         (["p0.png", "--detector", "no/such/detector"], "`detector` must be a hub name or folder"),
-        (["p0.png", "--detector", "hulk"], "task: no task 'detection' in this checkpoint"),
+        (["p0.png", "--detector", "hulk", "--model", "pose"], "task: no task 'detection' in this checkpoint"),
         (["p0.png", "--boxes", "p0.png"], "boxes: p0.png cannot be read as JSON"),
         (["p0.png", "--output", "p1.png/inside"], "output: p1.png/inside"),
     ],
 )
 def test_mistakes(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
+    if "pose" in words:  # a model that cannot find people
+        HulkForPoseEstimation(HulkConfig.preset("hulk-tiny")).save_pretrained("pose")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert run("predict", *words) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
