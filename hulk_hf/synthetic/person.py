@@ -15,6 +15,7 @@ from .backgrounds import sample_background
 from .body import COCO_KEYPOINTS, MESHES, forward_kinematics, load_body, skin, vertex_normals
 from .captions import captions_of
 from .carried import Carrier, choose_carried, draw_things, make_things
+from .domains import Domain, check_domain
 from .effects import photograph, sample_light, sample_occluders
 from .figure import Figure
 from .mesh import mesh_truth
@@ -72,8 +73,8 @@ def _direction(rng: np.random.Generator, split: str) -> float:
             return angle
 
 
-def sample_figure(rng: np.random.Generator, split: str) -> Figure:
-    """Draws body, pose, direction and clothes of a person from what belongs to `split`."""
+def sample_figure(rng: np.random.Generator, split: str, domain: Domain | None = None) -> Figure:
+    """Draws body, pose, direction and clothes of a person from what belongs to `split`, and to `domain` if given."""
     body = load_body()
     bank = body_indices(split, len(body.coefficients))
     first, second = rng.choice(bank, 2)
@@ -85,6 +86,8 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     rotations, translations, posed_heads = forward_kinematics(local, heads, body.bone_parents)
     posed = skin(rest, body.skin_weights, body.skin_bones, rotations, translations)
     outfit = sample_outfit(rng, split, float(body.gender[first]), float(body.age[first]))
+    if domain is not None:
+        outfit = domain.dress(rng, split, outfit)
     chosen = choose_carried(rng, split, pose, outfit)
     table = compile_outfit(outfit)
     absent = {"hair": outfit.hair_length is None, "skirt": outfit.skirt_hem is None}
@@ -116,15 +119,18 @@ def sample_figure(rng: np.random.Generator, split: str) -> Figure:
     )
 
 
-def frame(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> Camera:
+def frame(
+    rng: np.random.Generator, figure: Figure, size: tuple[int, int], pitch: tuple[float, float] | None = None
+) -> Camera:
     """Draws a camera that sees the figure: mostly whole, 55-95 % of the picture high, sometimes cut off."""
     height, width = size
     surface = figure.vertices[figure.outline]
     if overhead := [thing.vertices for thing in figure.things if thing.kind == "umbrella"]:
         surface = np.concatenate([surface, *overhead]).astype(np.float32)
     low, high = extent(surface)
-    pitch = rng.normal(0.08, 0.14) if rng.random() < 0.85 else rng.uniform(-0.35, 0.7)
-    camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), pitch, rng.normal(0, 0.07))
+    usual = rng.normal(0.08, 0.14) if rng.random() < 0.85 else rng.uniform(-0.35, 0.7)
+    down = usual if pitch is None else rng.uniform(*pitch)
+    camera = Camera((low + high) / 2, np.exp(rng.uniform(np.log(2.2), np.log(9))), down, rng.normal(0, 0.07))
     pixels, _ = camera.project(surface)
     (left, top), (right, bottom) = extent(pixels)
     kind = rng.choice(["whole", "cut", "small"], p=[0.68, 0.25, 0.07])
@@ -220,15 +226,20 @@ def _backdrop(
     return picture
 
 
-def _compose(rng: np.random.Generator, split: str, size: tuple[int, int]) -> dict | None:
+def _compose(
+    rng: np.random.Generator, split: str, size: tuple[int, int], domain: Domain | None = None
+) -> dict | None:
     """One attempt at a sample; None if too little of the person can be seen."""
-    figure = sample_figure(rng, split)
-    camera, light = frame(rng, figure, size), sample_light(rng)
+    figure = sample_figure(rng, split, domain)
+    camera = frame(rng, figure, size, None if domain is None else domain.pitch)
+    light = sample_light(rng) if domain is None else domain.light(rng)
     layer = draw_figure(figure, camera, light, size)
     person = layer.labels > 0
     if person.mean() < _SMALLEST_AREA:
         return None
     picture = _backdrop(rng, split, figure, camera, light, size)
+    if domain is not None:
+        picture *= np.float32(domain.exposure)
     hidden = np.zeros(size, bool)
     in_front = None
     if rng.random() < 0.25:
@@ -267,7 +278,9 @@ def _compose(rng: np.random.Generator, split: str, size: tuple[int, int]) -> dic
     }
 
 
-def render_person(seed: int, split: str = "train", image_size: tuple[int, int] = (256, 192)) -> dict:
+def render_person(
+    seed: int, split: str = "train", image_size: tuple[int, int] = (256, 192), domain: str | None = None
+) -> dict:
     """Renders the synthetic person number `seed` of a split: a pure function of its arguments.
 
     The same machine and package versions give the same bytes, in any process and order.
@@ -276,6 +289,7 @@ def render_person(seed: int, split: str = "train", image_size: tuple[int, int] =
         seed: number of the sample, >= 0.
         split: "train", "validation" or "test"; `splits` says how they differ.
         image_size: (height, width) in pixels.
+        domain: None, or another look of the same people, one of `domains.DOMAINS`.
 
     Returns:
         A dict with
@@ -295,7 +309,7 @@ def render_person(seed: int, split: str = "train", image_size: tuple[int, int] =
     height, width = image_size
     if not (isinstance(height, int) and isinstance(width, int) and min(height, width) >= 32):
         raise ValueError(f"image_size must be two integers >= 32 (height, width); got {image_size!r}")
-    rng = generator(split, seed)
-    while (sample := _compose(rng, split, (height, width))) is None:
+    rng, look = generator(split, seed), check_domain(domain)
+    while (sample := _compose(rng, split, (height, width), look)) is None:
         pass
     return sample | {"sample_seed": int(seed), "split": split}

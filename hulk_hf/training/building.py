@@ -64,7 +64,7 @@ def known_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def resolve_tasks(tasks: list[TaskRecipe], known: Mapping[str, HulkTask]) -> dict[str, HulkTask]:
-    """Task descriptions of a recipe, at the input sizes it asks for, in its order.
+    """Task descriptions of a recipe, with the input sizes and attention it asks for, in its order.
 
     Args:
         tasks: Of the recipe.
@@ -77,8 +77,8 @@ def resolve_tasks(tasks: list[TaskRecipe], known: Mapping[str, HulkTask]) -> dic
     for index, task in enumerate(tasks):
         if task.name not in known:
             raise ValueError(f"recipe.tasks.{index}.name: no task {task.name!r}, expected one of {sorted(known)}")
-        size = known[task.name].image_size if task.image_size is None else task.image_size
-        resolved[task.name] = dataclasses.replace(known[task.name], image_size=size)
+        own = {name: getattr(task, name) for name in ("image_size", "attention") if getattr(task, name) is not None}
+        resolved[task.name] = dataclasses.replace(known[task.name], **own)
     return resolved
 
 
@@ -110,6 +110,8 @@ def build_model(
             )
         model = continue_from(earlier, tasks, settings, features)
     else:
+        sizes = {"vision_config": given.vision, "decoder_config": given.decoder}
+        settings = {**settings, **{name: fields for name, fields in sizes.items() if fields is not None}}
         model = HulkForHumanAnalysis(HulkConfig.preset(given.preset, tasks=list(tasks.values()), **settings))
         labels = {name: features(name) for name in _labelled(model)}
         if given.mae is None:
@@ -121,7 +123,28 @@ def build_model(
     for name, task in model.hulk.tasks.items():
         if given.smpl is not None and task.family == "mesh" and task.body["restricted"]:
             model.set_body(name, body_from_files(Path(given.smpl) / SMPL_FILE, given.smpl))
+    if given.query_tokens == "shared":
+        share_queries(model)
     return model
+
+
+@torch.no_grad()
+def share_queries(model: HulkForHumanAnalysis) -> None:
+    """Give all families the same query token, in place: what is asked for follows from places and labels alone.
+
+    It stays as it is drawn. A token that all learn together could say no more: biases of the decoder can add to it.
+
+    Raises:
+        ValueError: A family has several patterns of queries.
+    """
+    tokens = model.hulk.decoder.queries
+    several = [family for family, embedding in tokens.items() if embedding.num_embeddings != 1]
+    if several:
+        raise ValueError(f"recipe.model.query_tokens: 'shared' needs one query token per family, {several} have more")
+    first = next(iter(tokens.values())).weight.clone()
+    for embedding in tokens.values():
+        embedding.weight.copy_(first)
+        embedding.weight.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -229,4 +252,5 @@ __all__ = [
     "known_tokenizer",
     "resolve_tasks",
     "save_model",
+    "share_queries",
 ]

@@ -25,6 +25,10 @@ class ModelRecipe:
         preset: Named size of `HulkConfig.preset`; not read where a checkpoint is given.
         start_from: Folder or hub name of a checkpoint, or `bundled`, that of this package. What it holds is taken
             over, sizes included; parts of tasks that it does not have start new. None starts from random weights.
+        vision: Fields of `HulkVisionConfig` that differ from those of the preset.
+        decoder: Fields of `HulkDecoderConfig` that differ from those of the preset, such as `modality_embedding`.
+        query_tokens: `family`, a learned token for each family, as in the paper; or `shared`, the same for all,
+            which is not learned.
         mae: File of an MAE checkpoint that encoder and image tokenizer start from, as in the release; all else then
             starts as the release has it. None: the start of `hulk_hf.training.initialization`.
         label_features: Folder of `{task}.safetensors`, each with `features` (K, text_feature_size); None: those that
@@ -35,11 +39,19 @@ class ModelRecipe:
 
     preset: str = "hulk-tiny"
     start_from: str | None = None
+    vision: dict[str, Any] | None = None
+    decoder: dict[str, Any] | None = None
+    query_tokens: str = "family"
     mae: str | None = None
     label_features: str | None = None
     smpl: str | None = None
 
     def __post_init__(self) -> None:
+        if self.query_tokens not in ("family", "shared"):
+            raise ValueError(f"query_tokens: expected 'family' or 'shared', got {self.query_tokens!r}")
+        for name in ("vision", "decoder"):
+            if self.start_from is not None and getattr(self, name) is not None:
+                raise ValueError(f"{name}: expected None beside start_from, whose sizes are taken over")
         if self.start_from is not None and self.mae is not None:
             raise ValueError(f"mae: expected None beside start_from {self.start_from!r}, got {self.mae!r}")
 
@@ -54,6 +66,7 @@ class TaskRecipe:
         slots: Slots per optimiser step, over all processes.
         weight: Of the loss. Only ratios between tasks matter to the optimisers of this package.
         image_size: (height, width) of the input in multiples of 16; None: that of the task.
+        attention: What context tokens see in the decoder, `full` or `diagonal`; None: as the task has it.
         drop_path_rate: Stochastic depth of the last encoder layer in this task; None: that of the model.
         augmentation: How its training samples are changed; None: as the recipe says.
     """
@@ -63,6 +76,7 @@ class TaskRecipe:
     slots: int = 1
     weight: float = 1.0
     image_size: tuple[int, int] | None = None
+    attention: str | None = None
     drop_path_rate: float | None = None
     augmentation: Augmentation | None = None
 
@@ -70,6 +84,8 @@ class TaskRecipe:
         _check_positive(self, "batch_size", "slots", "weight")
         _check_image_size(self)
         _check_augmentation(self.augmentation)
+        if self.attention not in (None, "full", "diagonal"):
+            raise ValueError(f"attention: expected 'full' or 'diagonal', got {self.attention!r}")
         if self.drop_path_rate is not None and not 0 <= self.drop_path_rate < 1:
             raise ValueError(f"drop_path_rate: expected a number in [0, 1), got {self.drop_path_rate!r}")
 

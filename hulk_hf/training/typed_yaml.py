@@ -53,6 +53,10 @@ def build(expected: Any, value: Any, where: str) -> Any:
                 raise ValueError(f"{where}: expected {len(kinds)} values, got {value!r}")
             return tuple(build(kind, item, where) for kind, item in zip(kinds, value, strict=True))
         return [build(kinds[0], item, f"{where}.{index}") for index, item in enumerate(value)]
+    if get_origin(expected) is dict:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise ValueError(f"{where}: expected a mapping, got {value!r}")
+        return value
     allowed = tuple(options) or (expected,)
     if float in allowed and isinstance(value, int | str) and not isinstance(value, bool):
         try:

@@ -268,19 +268,64 @@ def rt_detr(tmp_path_factory) -> Path:
     return rt_detr_folder(tmp_path_factory.mktemp("rt_detr"), {0: "person", 1: "dog"})
 
 
-def test_detector_from_transformers_by_folder(pose, rt_detr):
-    found = HulkPersonDetector(str(rt_detr), threshold=0.0)
+@pytest.fixture(scope="module")
+def d_fine(tmp_path_factory) -> Path:
+    """A small D-FINE of random weights that calls everything a person."""
+    place = tmp_path_factory.mktemp("d_fine")
+    torch.manual_seed(0)
+    backbone = transformers.HGNetV2Config(
+        embedding_size=8,
+        stem_channels=[3, 8, 8],
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        stage_in_channels=[8, 8, 8, 16],
+        stage_mid_channels=[8, 8, 8, 8],
+        stage_out_channels=[8, 8, 16, 16],
+        stage_num_blocks=[1, 1, 1, 1],
+        stage_downsample=[False, True, True, True],
+        stage_light_block=[False, False, True, True],
+        stage_kernel_size=[3, 3, 3, 3],
+        stage_numb_of_layers=[1, 1, 1, 1],
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    settings = transformers.DFineConfig(
+        backbone_config=backbone,
+        encoder_in_channels=[8, 16, 16],
+        encoder_hidden_dim=16,
+        encoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        decoder_in_channels=[16, 16, 16],
+        d_model=16,
+        decoder_layers=2,
+        decoder_ffn_dim=16,
+        decoder_attention_heads=2,
+        num_queries=20,
+        num_denoising=0,
+        id2label={0: "person"},
+        label2id={"person": 0},
+    )
+    shaken(transformers.DFineForObjectDetection(settings)).save_pretrained(place)
+    settings = {"image_processor_type": "RTDetrImageProcessor", "size": {"height": 64, "width": 64}}
+    (place / "preprocessor_config.json").write_text(json.dumps({**settings, "do_normalize": False}))
+    return place
+
+
+@pytest.mark.parametrize("kind", ["rt_detr", "d_fine"])
+def test_detector_from_transformers_by_folder(pose, kind, request):
+    place = request.getfixturevalue(kind)
+    found = HulkPersonDetector(str(place), threshold=0.0)
     boxes, scores = found(torch.from_numpy(WIDE).permute(2, 0, 1))
     assert len(boxes) > 0 and scores.tolist() == sorted(scores.tolist(), reverse=True)
     corners = boxes.clone()
     corners[:, 2:] += corners[:, :2]
     assert (corners >= 0).all() and (corners <= torch.tensor([100, 60, 100, 60])).all()
-    raw = transformers.pipeline("object-detection", model=str(rt_detr))(Image.fromarray(WIDE), threshold=0.0)
+    raw = transformers.pipeline("object-detection", model=str(place))(Image.fromarray(WIDE), threshold=0.0)
     assert {one["label"] for one in raw} == {"person"}  # what the random weights happen to say
-    persons = pose(WIDE, detector=str(rt_detr), detector_threshold=0.0)
-    assert len(persons) == len(boxes) == len(raw)
+    persons = pose(WIDE, detector=str(place), detector_threshold=0.0)
+    sides = [(one["box"]["xmax"] - one["box"]["xmin"], one["box"]["ymax"] - one["box"]["ymin"]) for one in raw]
+    assert len(persons) == len(boxes) == sum(min(pair) > 1 for pair in sides), "all but those of a pixel"
     np.testing.assert_allclose([list(person["box"].values()) for person in persons], corners.numpy())
-    assert pose(WIDE, detector=str(rt_detr), detector_threshold=1.0) == []
+    assert pose(WIDE, detector=str(place), detector_threshold=1.0) == []
     given = pose(WIDE, boxes=boxes.tolist())
     np.testing.assert_allclose(given[0]["keypoints"], persons[0]["keypoints"], atol=1e-3)
 

@@ -53,7 +53,7 @@ def test_overrides_reach_nested_keys_and_list_items():
         ("tasks.0.image_size=[-16, 16]", r"recipe\.tasks\.0\.image_size: expected positive multiples"),
         ("tasks.0.slots=0", r"recipe\.tasks\.0\.slots: expected a positive number, got 0"),
         ("tasks.0.weight=0", r"recipe\.tasks\.0\.weight: expected a positive"),
-        ("tasks.0.batch=3", r"recipe\.tasks\.0: unknown keys \['batch'\], expected a subset of \['augmentation'"),
+        ("tasks.0.batch=3", r"recipe\.tasks\.0: unknown keys \['batch'\], expected a subset of \['attention'"),
         ("tasks.0.drop_path_rate=1", r"recipe\.tasks\.0\.drop_path_rate: expected a number in \[0, 1\), got 1"),
         ("tasks.0.augmentation={shift: -1}", r"recipe\.tasks\.0\.augmentation\.shift: expected"),
         ("tasks=[{slots: 2}]", r"recipe\.tasks\.0: the key 'name' is missing"),

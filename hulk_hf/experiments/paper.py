@@ -1,0 +1,164 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Claims of the paper, tried in small: one trunk for all, modality indicators, attention patterns (Paper, Sec. 4.4).
+
+    python -m hulk_hf.experiments.paper --output runs/paper --seeds 0 1 2
+
+Every arm is the shipped recipe `paper-joint` with a few fields changed, and as many steps and samples of each task. A
+run that was stopped goes on where it was; finished arms are not done again. At the end `paper.json` holds the figures
+of every arm and seed, and `paper.md` is a report of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hulk_hf.task_figures import MAIN_FIGURES
+from hulk_hf.training.log import read_log
+from hulk_hf.training.loop import train
+from hulk_hf.training.recipe import load_recipe
+
+RECIPE = "paper-joint"
+_TASKS = [task.name for task in load_recipe(RECIPE).tasks]
+
+
+def _attention(pattern: str) -> list[str]:
+    return [f"tasks.{index}.attention={pattern}" for index in range(len(_TASKS))]
+
+
+# Arm -> fields of the recipe that it changes.
+ARMS: dict[str, list[str]] = {
+    "joint": [],
+    "one query token for all families": ["model.query_tokens=shared"],
+    "modality embeddings as well": ["model.decoder.modality_embedding=true"],
+    "all attention full": _attention("full"),
+    "all attention diagonal": _attention("diagonal"),
+}
+# What is compared with what: title -> arms, the first being the paper's choice. `alone`: a model for each task.
+COMPARISONS: dict[str, list[str]] = {
+    "Joint against single": ["joint", "alone"],
+    "Modality indicators": ["joint", "one query token for all families", "modality embeddings as well"],
+    "Attention patterns": ["joint", "all attention full", "all attention diagonal"],
+}
+
+# Arm -> task -> main validation figure by seed.
+Results = dict[str, dict[str, dict[int, float]]]
+
+
+def runs_of(arm: str) -> dict[str, list[str]]:
+    """Runs of an arm: name -> overrides of the recipe. `alone` has one for each task."""
+    if arm != "alone":
+        return {arm.replace(" ", "-"): ARMS[arm]}
+    recipe = load_recipe(RECIPE).to_dict()
+    return {
+        f"alone-{task['name']}": [f"tasks=[{json.dumps({key: task[key] for key in ('name', 'batch_size', 'image_size')})}]"]
+        for task in recipe["tasks"]
+    }
+
+
+def run_experiment(
+    output: Path, seeds: Sequence[int], arms: Sequence[str], cache: Path, overrides: Sequence[str] = ()
+) -> Results:
+    """Train all arms with all seeds, one after the other.
+
+    Args:
+        output: Folder of the runs.
+        seeds: Of weights, samples and augmentation.
+        arms: Names in `ARMS`, or `alone`.
+        cache: Folder of the rendered people.
+        overrides: Changes of the recipe for all arms.
+    """
+    results: Results = {}
+    for seed in seeds:
+        for arm in arms:
+            for name, changes in runs_of(arm).items():
+                folder = output / f"{name}-seed{seed}"
+                recipe = load_recipe(RECIPE, [*overrides, *changes, f"seed={seed}"])
+                if not (folder / "model").is_dir():
+                    print(f"{arm}: {name}, seed {seed}", flush=True)
+                    train(recipe, folder, cache=cache, progress=False)
+                for line in read_log(folder / "log.jsonl"):
+                    if "validation" in line and line["step"] == recipe.total_steps:
+                        by_seed = results.setdefault(arm, {}).setdefault(line["task"], {})
+                        by_seed[seed] = next(iter(line["validation"].values()))
+    return results
+
+
+def _cell(values: Mapping[int, float]) -> str:
+    """Mean and spread over seeds."""
+    numbers = list(values.values())
+    spread = f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else ""
+    return f"{statistics.mean(numbers):.3f}{spread}"
+
+
+def differences(results: Results, arm: str, other: str) -> dict[str, tuple[float, float]]:
+    """Task -> mean and standard error, over seeds that both have, of what an arm has more than another.
+
+    Arms of one seed see the same samples, which is why differences are taken by seed.
+    """
+    found = {}
+    for task in _TASKS:
+        first, second = results[arm].get(task, {}), results[other].get(task, {})
+        gaps = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+        if gaps:
+            error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
+            found[task] = (statistics.mean(gaps), error)
+    return found
+
+
+def write_report(results: Results, recipe_name: str = RECIPE) -> str:
+    """Tables of the comparisons, and of which differences are larger than twice their standard error."""
+    recipe = load_recipe(recipe_name)
+    seeds = sorted({seed for by_task in results.values() for by_seed in by_task.values() for seed in by_seed})
+    lines = [
+        "# Claims of the paper, in small",
+        "",
+        f"Arms of `{recipe_name}` ({recipe.total_steps:,} steps each, seeds {', '.join(map(str, seeds))}), from random",
+        "weights, on synthetic people, figures on the validation split: mean ± standard deviation over seeds. A difference",
+        "counts where it is more than twice its standard error over seeds; with few seeds that is a weak test.",
+        "",
+    ]
+    for title, arms in COMPARISONS.items():
+        present = [arm for arm in arms if arm in results]
+        if len(present) < 2:
+            continue
+        lines += [f"## {title}", "", f"| task | figure | {' | '.join(present)} |", "|---" * (2 + len(present)) + "|"]
+        for task in _TASKS:
+            cells = [_cell(results[arm][task]) if task in results[arm] else "" for arm in present]
+            lines.append(f"| {task} | {MAIN_FIGURES[task.partition('-')[0]]} | {' | '.join(cells)} |")
+        lines.append("")
+        for other in present[1:]:
+            gaps = differences(results, present[0], other)
+            told = [
+                f"{task} {mean:+.3f} ± {error:.3f}{'' if abs(mean) > 2 * error else ' (no difference)'}"
+                for task, (mean, error) in gaps.items()
+            ]
+            lines.append(f"* {present[0]} minus {other}: {'; '.join(told)}.")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the experiment and write its report."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--output", type=Path, default=Path("runs/paper"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", default=[*ARMS, "alone"], choices=[*ARMS, "alone"])
+    parser.add_argument("--cache", type=Path, default=Path("runs/data"), help="folder of the rendered people")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes of the recipe, for all arms")
+    given = parser.parse_args()
+    results = run_experiment(given.output, given.seeds, given.arms, given.cache, given.overrides)
+    (given.output / "paper.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    report = write_report(results)
+    (given.output / "paper.md").write_text(report, encoding="utf-8")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["ARMS", "COMPARISONS", "differences", "run_experiment", "runs_of", "write_report"]
