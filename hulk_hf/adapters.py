@@ -86,7 +86,9 @@ def add_adapter(
         adapted = get_peft_model(model, config, adapter_name=name)
     else:
         if name in model.peft_config:
-            raise ValueError(f"name: there is an adapter {name!r} already, expected another name than {[*model.peft_config]}")
+            raise ValueError(
+                f"name: there is an adapter {name!r} already, expected another name than {[*model.peft_config]}"
+            )
         adapted = model
         adapted.add_adapter(name, config)
         adapted.set_adapter(name)
@@ -129,7 +131,9 @@ def save_adapter(adapted: PeftModel, folder: str | Path, name: str | None = None
     tasks = {task: base.config.tasks[task] for task in by_adapter[name]}
     (folder / TASKS_FILE).write_text(json.dumps({"tasks": tasks}, indent=2), encoding="utf-8")
     features = {task: _features(base, task) for task in tasks}
-    save_file({task: value.contiguous() for task, value in features.items() if value is not None}, folder / FEATURES_FILE)
+    save_file(
+        {task: value.contiguous() for task, value in features.items() if value is not None}, folder / FEATURES_FILE
+    )
     return folder
 
 

@@ -64,7 +64,9 @@ def compare_tasks(
     data = DataRecipe(**BASELINE_SAMPLES, validation_samples=samples, seed=seed)
     tasks = [task for name, task in models["joint"].hulk.tasks.items() if name in SYNTHETIC_TASKS]
     if not tasks:
-        raise ValueError(f"checkpoint: expected a task of {sorted(SYNTHETIC_TASKS)}, got {[*models['joint'].hulk.tasks]}")
+        raise ValueError(
+            f"checkpoint: expected a task of {sorted(SYNTHETIC_TASKS)}, got {[*models['joint'].hulk.tasks]}"
+        )
     figures: TaskFigures = {}
     for task in tasks:
         examples = build_examples(task, data, cache, seed, progress=progress, validation_split="test")

@@ -17,7 +17,7 @@ def encode_names(labels: Sequence[str], encoder: TextEncoder, pooling: str = "me
         labels: Names, for example the joints of a task.
         encoder: Hub name or folder of a BERT-like encoder with its tokenizer; or any function from names to features.
         pooling: `mean` of the token states, scaled to unit length (sentence encoders, such as that of `hulk-tiny`); or
-            `pooler`, the output of BERT's pooler (the released weights, spec of the model 6.3). A function does its own.
+            `pooler`, the output of BERT's pooler (the released weights, spec 5.8). A function does its own.
 
     Returns:
         Shape (K, width of the encoder), float32.

@@ -161,12 +161,16 @@ class HulkPreTrainedModel(PreTrainedModel):
             TypeError: This is a part of a model, which has no heads.
         """
         if not self.lora_modules_to_save:
-            raise TypeError(f"add_task: {type(self).__name__} has no head, expected a task class or HulkForHumanAnalysis")
+            raise TypeError(
+                f"add_task: {type(self).__name__} has no head, expected a task class or HulkForHumanAnalysis"
+            )
         if name in self.config.tasks:
             raise ValueError(f"name: there is a task {name!r} already, expected another name")
         base = self.config.task(name.partition("-")[0] if like is None else like)
         if base.name not in self.hulk.tasks:
-            raise ValueError(f"like: {type(self).__name__} has no head for {base.name!r}, expected one of {sorted(self.hulk.tasks)}")
+            raise ValueError(
+                f"like: {type(self).__name__} has no head for {base.name!r}, expected one of {sorted(self.hulk.tasks)}"
+            )
         task = describe_task(base, name, labels, **fields)
         features = features_of(task, self.config.text_feature_size, text_encoder, text_features, pooling)
         self.config = self.config.with_new_task(task)

@@ -169,7 +169,9 @@ def test_what_does_not_fit_is_refused(trunk, pets, bags, tmp_path):
         add_adapter(adapted, ["pose"], name="pets")
     with pytest.raises(ValueError, match=r"name: no adapter 'none', expected one of \['pets'\]"):
         save_adapter(adapted, tmp_path / "x", "none")
-    with pytest.raises(OSError, match=r"lacks \['hulk_tasks.json', 'hulk_label_features.safetensors', 'adapter_config"):
+    with pytest.raises(
+        OSError, match=r"lacks \['hulk_tasks.json', 'hulk_label_features.safetensors', 'adapter_config"
+    ):
         load_adapter(HulkForPoseEstimation.from_pretrained(trunk), tmp_path)
     other = HulkForPoseEstimation.from_pretrained(trunk)
     other.add_task("pose-pets", ["a", "b"], text_features=torch.randn(2, 24))

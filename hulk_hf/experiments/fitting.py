@@ -24,7 +24,9 @@ _COLUMNS = {"image": "images", "bbox": "boxes", "area": "areas"}
 _KEPT = ("images", "boxes", "keypoints", "parts", "areas", "attributes", "joints_2d")
 
 
-def render_people(split: str, count: int, seed: int = 0, domain: str | None = None, cache: Path | None = None) -> dict[str, np.ndarray]:
+def render_people(
+    split: str, count: int, seed: int = 0, domain: str | None = None, cache: Path | None = None
+) -> dict[str, np.ndarray]:
     """Columns of rendered people, as examples of the families take them.
 
     Args:

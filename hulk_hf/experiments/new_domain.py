@@ -52,7 +52,9 @@ class Setting:
 def run_seed(checkpoint: str, domain: str, seed: int, setting: Setting, cache: Path | None = None) -> Figures:
     """Train both ways and measure, for one seed of samples and updates."""
     learned = render_people("train", setting.people, seed, domain, cache)
-    tests = {name: render_people("test", setting.tested, 0, look, cache) for name, look in (("new", domain), ("old", None))}
+    tests = {
+        name: render_people("test", setting.tested, 0, look, cache) for name, look in (("new", domain), ("old", None))
+    }
 
     def measure(model: HulkForHumanAnalysis) -> dict[str, float]:
         task = model.hulk.resolve_task(family="pose")
@@ -81,15 +83,17 @@ def write_report(by_seed: dict[int, Figures], domain: str, setting: Setting) -> 
     rows = list(by_seed.values())
     share = rows[0]["share"]["trained"]
     gains = [
-        (row["adapter"]["new"] - row["as it came"]["new"]) / (row["everything trained"]["new"] - row["as it came"]["new"])
+        (row["adapter"]["new"] - row["as it came"]["new"])
+        / (row["everything trained"]["new"] - row["as it came"]["new"])
         for row in rows
     ]
     kept = [row["adapter off"]["old"] / row["as it came"]["old"] for row in rows]
     lines = [
         f"# An adapter on another domain: {domain}",
         "",
-        f"Pose, mean OKS on {setting.tested} people of the test split of each domain; {setting.people} people of the new",
-        f"domain to learn from, {setting.steps} steps of {setting.batch_size}; mean ± deviation over seeds {[*by_seed]}.",
+        f"Pose, mean OKS on {setting.tested} people of the test split of each domain; {setting.people} people of the",
+        f"new domain to learn from, {setting.steps} steps of {setting.batch_size}; mean ± deviation over seeds",
+        f"{[*by_seed]}.",
         "",
         "| answer | new domain | old domain |",
         "|---|---|---|",
@@ -99,8 +103,8 @@ def write_report(by_seed: dict[int, Figures], domain: str, setting: Setting) -> 
         lines.append(f"| {answer} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"The adapter trains {share:.2%} of the parameters and reaches {mean_and_spread(gains)} of the gain of training",
-        f"everything; with the adapter off, {mean_and_spread(kept)} of the old figure is left.",
+        f"The adapter trains {share:.2%} of the parameters and reaches {mean_and_spread(gains)} of the gain of",
+        f"training everything; with the adapter off, {mean_and_spread(kept)} of the old figure is left.",
         "",
     ]
     return "\n".join(lines)

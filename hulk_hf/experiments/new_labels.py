@@ -133,8 +133,9 @@ def write_report(results: dict[str, dict[str, dict[int, dict[str, float]]]], ste
     lines = [
         "# New labels by their names",
         "",
-        f"{EXAMPLES} examples, {steps} steps of 20 with an adapter, rendered people; joints: OKS with a constant of {_SIGMA}",
-        "for every joint, attributes: mean accuracy; mean ± deviation over seeds. `no look`: mean pose, most frequent answer.",
+        f"{EXAMPLES} examples, {steps} steps of 20 with an adapter, rendered people; joints: OKS with a constant of",
+        f"{_SIGMA} for every joint, attributes: mean accuracy; mean ± deviation over seeds. `no look`: mean pose,",
+        "most frequent answer.",
         "",
         "| labels | start | before | after | no look |",
         "|---|---|---|---|---|",

@@ -55,7 +55,9 @@ def runs_of(arm: str) -> dict[str, list[str]]:
         return {arm.replace(" ", "-"): ARMS[arm]}
     recipe = load_recipe(RECIPE).to_dict()
     return {
-        f"alone-{task['name']}": [f"tasks=[{json.dumps({key: task[key] for key in ('name', 'batch_size', 'image_size')})}]"]
+        f"alone-{task['name']}": [
+            f"tasks=[{json.dumps({key: task[key] for key in ('name', 'batch_size', 'image_size')})}]"
+        ]
         for task in recipe["tasks"]
     }
 
@@ -117,9 +119,9 @@ def write_report(results: Results, recipe_name: str = RECIPE) -> str:
     lines = [
         "# Claims of the paper, in small",
         "",
-        f"Arms of `{recipe_name}` ({recipe.total_steps:,} steps each, seeds {', '.join(map(str, seeds))}), from random",
-        "weights, on synthetic people, figures on the validation split: mean ± standard deviation over seeds. A difference",
-        "counts where it is more than twice its standard error over seeds; with few seeds that is a weak test.",
+        f"Arms of `{recipe_name}` ({recipe.total_steps:,} steps each, seeds {', '.join(map(str, seeds))}), from",
+        "random weights, on synthetic people, figures on the validation split: mean ± deviation over seeds. A",
+        "difference counts where it is more than twice its standard error; with few seeds that is a weak test.",
         "",
     ]
     for title, arms in COMPARISONS.items():

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other looks of the same people, to learn from a few examples: other clothes, light and viewpoints than in training.
 
-A domain changes what a person wears, how the picture is lit and where it is taken from, and nothing else: bodies, poses,
-backgrounds and splits are those of `render_person`. What `night` shows lies outside of what training can draw: cameras
-look down from above by 43 to 66 degrees (training: at most 40), garments and hair have full, bright hues (saturation
-and brightness are at most 0.95 in training, mostly far less), and a coloured lamp lights a scene that is otherwise nearly dark.
+A domain changes what a person wears, how the picture is lit and where it is taken from, and nothing else: bodies,
+poses, backgrounds and splits are those of `render_person`. What `night` shows lies outside of what training can draw:
+cameras look down from above by 43 to 66 degrees (training: at most 40), garments and hair have full and bright hues
+(saturation and brightness are at most 0.95 in training, mostly far less), and a coloured lamp lights a scene that is
+otherwise nearly dark.
 """
 
 from __future__ import annotations

@@ -226,9 +226,7 @@ def _backdrop(
     return picture
 
 
-def _compose(
-    rng: np.random.Generator, split: str, size: tuple[int, int], domain: Domain | None = None
-) -> dict | None:
+def _compose(rng: np.random.Generator, split: str, size: tuple[int, int], domain: Domain | None = None) -> dict | None:
     """One attempt at a sample; None if too little of the person can be seen."""
     figure = sample_figure(rng, split, domain)
     camera = frame(rng, figure, size, None if domain is None else domain.pitch)

@@ -22,7 +22,7 @@ _MESH_CROP = (128, 128)
 _PARSING_CROP = (192, 144)
 SCENE_SIZE = (192, 256)
 
-# How many of the pictures of training show each part, and of how many people each attribute is true, where it is known.
+# How many of the pictures of training show each part; of how many people each attribute is true, where it is known.
 _PART_RATIOS = (
     *(1.0, 0.293, 0.918, 0.118, 0.221, 0.757, 0.093, 0.274, 0.431, 0.725),
     *(0.033, 0.182, 0.1, 0.97, 0.881, 0.895, 0.606, 0.617, 0.723, 0.723),

@@ -26,8 +26,8 @@ from hulk_hf.training.log import elapsed_seconds, read_log
 _CARD = """# hulk-tiny
 
 A small Hulk ({parameters:.1f} M parameters) that does {families} with one trunk, trained by this project from random
-weights. It is the result of {runs} after each other, each from the weights of the one before, {minutes} minutes of wall
-time together, evaluations included:
+weights. It is the result of {runs} after each other, each from the weights of the one before, {minutes} minutes of
+wall time together, evaluations included:
 
 {history}
 

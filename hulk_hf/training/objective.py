@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hulk_hf.modeling.loss_parsing_hulk import IGNORED
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.training.augmentation import NUM_PARTS
 from hulk_hf.training.recipe import Recipe
@@ -27,6 +28,19 @@ def emphasise_positives(labels: torch.Tensor, label_weights: torch.Tensor, empha
         emphasis: Extra weight at the peak; 0 is the official loss.
     """
     return label_weights[..., None, None] * (1.0 + emphasis * labels)
+
+
+def pixel_loss(maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the part of every cell of semantic maps; a scalar.
+
+    Args:
+        maps: Shape (B, K, h, w), real values.
+        labels: Parts of the pixels, shape (B, H, W) with H and W whole multiples of h and w; 255 is left out.
+    """
+    stride = labels.shape[1] // maps.shape[2]
+    # Of the pixels of a cell, one that lies next to its middle.
+    middle = labels[:, (stride - 1) // 2 :: stride, (stride - 1) // 2 :: stride]
+    return F.cross_entropy(maps.float(), middle, ignore_index=IGNORED)
 
 
 class PatchSupervision(nn.Module):
@@ -130,10 +144,13 @@ class JointTraining(nn.Module):
                 outputs.encoder_last_hidden_state, part_shares, batch["labels"], batch["label_weights"]
             )
             terms |= {"loss": terms["loss"] + self.objective.patch_supervision * patches, "patches": patches}
+        if self._families[task] == "parsing" and self.objective.pixel_supervision:
+            pixels = pixel_loss(outputs.logits, batch["labels"])
+            terms |= {"loss": terms["loss"] + self.objective.pixel_supervision * pixels, "pixels": pixels}
         if self._touched:
             parameters = dict(self.named_parameters())
             terms["loss"] = terms["loss"] + 0.0 * sum(parameters[name].sum() for name in self._touched)
         return terms
 
 
-__all__ = ["JointTraining", "PatchSupervision", "emphasise_positives"]
+__all__ = ["JointTraining", "PatchSupervision", "emphasise_positives", "pixel_loss"]

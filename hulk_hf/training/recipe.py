@@ -184,15 +184,18 @@ class ObjectiveRecipe:
     Attributes:
         emphasis: Extra weight of the pixels near a joint, for pose tasks; 0 is the official loss.
         patch_supervision: Weight of an auxiliary loss on the memory of pose tasks; 0 leaves it out.
+        pixel_supervision: Weight of the cross-entropy of the part of every cell, for parsing tasks; 0 leaves it out.
+            The official loss looks only at masks of parts that are in a picture.
         loss_scale: Constant that all losses are divided by: official weights reach 56,000.
     """
 
     emphasis: float = 0.0
     patch_supervision: float = 0.0
+    pixel_supervision: float = 0.0
     loss_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_not_negative(self, "emphasis", "patch_supervision")
+        _check_not_negative(self, "emphasis", "patch_supervision", "pixel_supervision")
         _check_positive(self, "loss_scale")
 
 

@@ -21,7 +21,9 @@ SIZE = (64, 48)
 def checkpoint(tmp_path_factory) -> str:
     """A model of pose and attributes at its start."""
     torch.manual_seed(0)
-    recipe = Recipe("x", [TaskRecipe("pose-coco", image_size=SIZE), TaskRecipe("attributes-synthetic", image_size=SIZE)])
+    recipe = Recipe(
+        "x", [TaskRecipe("pose-coco", image_size=SIZE), TaskRecipe("attributes-synthetic", image_size=SIZE)]
+    )
     folder = tmp_path_factory.mktemp("start")
     save_model(build_model(recipe), folder)
     return str(folder)

@@ -322,7 +322,9 @@ def test_detector_from_transformers_by_folder(pose, kind, request):
     raw = transformers.pipeline("object-detection", model=str(place))(Image.fromarray(WIDE), threshold=0.0)
     assert {one["label"] for one in raw} == {"person"}  # what the random weights happen to say
     persons = pose(WIDE, detector=str(place), detector_threshold=0.0)
-    inside = [np.clip([one["box"][side] for side in ("xmin", "ymin", "xmax", "ymax")], 0, [100, 60] * 2) for one in raw]
+    inside = [
+        np.clip([one["box"][side] for side in ("xmin", "ymin", "xmax", "ymax")], 0, [100, 60] * 2) for one in raw
+    ]
     assert len(persons) == len(boxes) == sum(min(box[2:] - box[:2]) > 1 for box in inside), "all but those of a pixel"
     np.testing.assert_allclose([list(person["box"].values()) for person in persons], corners.numpy())
     assert pose(WIDE, detector=str(place), detector_threshold=1.0) == []

@@ -61,10 +61,12 @@ def test_runs_after_each_other_become_a_checkpoint(tmp_path, monkeypatch):
     assert [run["seconds"] for run in training["runs"]] == [1200, 1200]
     card = (output / "README.md").read_text()
     assert card.startswith("---\n") and card.count("license: apache-2.0") == 1
-    assert "two runs" not in card and "2 runs after each other" in card and "40 minutes of wall" in card
+    assert "two runs" not in card and "2 runs after each other" in card and "40 minutes of\nwall" in card
     steps = load_recipe("tiny-joint").total_steps
     assert f"* `tiny-joint`: {steps:,} steps" in card and "(processes: 2, cores: 2, threads: 1)" in card
-    assert "| rendered | model | 10 | 0.500 | 0.250 |" in card and "tiny-joint, pose-coco, OKS: step 600: 0.400" in card
+    assert (
+        "| rendered | model | 10 | 0.500 | 0.250 |" in card and "tiny-joint, pose-coco, OKS: step 600: 0.400" in card
+    )
     assert "| pose-coco | OKS | 10 | 0.200 | 0.400 | 0.500 |" in card
     assert "never seen a photograph of a person" in card
     # It serves all its families, captions with their words.
