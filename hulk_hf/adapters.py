@@ -128,7 +128,7 @@ def save_adapter(adapted: PeftModel, folder: str | Path, name: str | None = None
         for file in (inner if inner.is_dir() else Path(draft)).iterdir():
             if file.is_file():
                 file.replace(folder / file.name)
-    tasks = {task: base.config.tasks[task] for task in by_adapter[name]}
+    tasks = {task: base.config.task(task).to_dict() for task in by_adapter[name]}
     (folder / TASKS_FILE).write_text(json.dumps({"tasks": tasks}, indent=2), encoding="utf-8")
     features = {task: _features(base, task) for task in tasks}
     save_file(
@@ -150,15 +150,15 @@ def load_adapter(model: HulkPreTrainedModel | PeftModel, folder: str | Path, nam
             another trunk.
         OSError: There is no such adapter.
     """
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
 
     path = _local(folder)
     base = base_of(model)
     described = json.loads((path / TASKS_FILE).read_text(encoding="utf-8"))["tasks"]
     features = load_file(path / FEATURES_FILE)
     for task, fields in described.items():
-        if task in base.config.tasks:
-            if base.config.tasks[task] != fields:
+        if task in list(base.config.tasks or ()):
+            if base.config.task(task).to_dict() != fields:
                 raise ValueError(f"folder: {folder} is for a task {task!r} that this model describes otherwise")
             continue
         own = {key: value for key, value in fields.items() if key not in ("family", "labels")}
@@ -170,7 +170,6 @@ def load_adapter(model: HulkPreTrainedModel | PeftModel, folder: str | Path, nam
         adapted = model
         adapted.set_adapter(name)
     else:
-        PeftConfig.from_pretrained(path)
         adapted = PeftModel.from_pretrained(model, path, adapter_name=name)
     _tasks_by_adapter(base)[name] = list(described)
     return adapted

@@ -8,6 +8,7 @@ On synthetic people of the test split, whose bodies, clothes and backgrounds no 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from hulk_hf.training.examples import build_examples
 from hulk_hf.training.recipe import DataRecipe
 
 # Samples of the training split that answers which do not look are taken from.
-BASELINE_SAMPLES = {"samples": 1000, "scenes": 400, "clips": 1000}
+BASELINE_DATA = DataRecipe(samples=1000, scenes=400, clips=1000)
 
 # Of each family: what the main figure is called, and whether it is better the smaller it is.
 MAIN_FIGURES = {
@@ -61,7 +62,7 @@ def compare_tasks(
     for folder in alone:
         single = HulkForHumanAnalysis.from_pretrained(folder).eval()
         singles |= dict.fromkeys(single.hulk.tasks, single)
-    data = DataRecipe(**BASELINE_SAMPLES, validation_samples=samples, seed=seed)
+    data = replace(BASELINE_DATA, validation_samples=samples, seed=seed)
     tasks = [task for name, task in models["joint"].hulk.tasks.items() if name in SYNTHETIC_TASKS]
     if not tasks:
         raise ValueError(

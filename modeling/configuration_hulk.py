@@ -299,8 +299,8 @@ class HulkConfig(PreTrainedConfig):
     def with_new_task(self, task: HulkTask) -> "HulkConfig":
         """This configuration with one task more; everything else is shared with it, not copied."""
         config = copy.copy(self)
-        config.tasks = {**self.tasks, **_expand_tasks([task])}
-        config.default_tasks = {task.family: task.name, **self.default_tasks}
+        config.tasks = _expand_tasks([*(self._named_task(name) for name in self.tasks or ()), task])
+        config.default_tasks = {task.family: task.name, **(self.default_tasks or {})}
         return config
 
     def _label_family(self) -> str:

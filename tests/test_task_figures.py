@@ -8,12 +8,12 @@ import pytest
 
 from hulk_hf import HulkConfig, HulkForPoseEstimation, task_figures
 from hulk_hf.training.building import build_model, save_model
-from hulk_hf.training.recipe import Recipe, TaskRecipe
+from hulk_hf.training.recipe import DataRecipe, Recipe, TaskRecipe
 
 
 @pytest.fixture
 def few(monkeypatch) -> None:
-    monkeypatch.setattr(task_figures, "BASELINE_SAMPLES", {"samples": 8, "scenes": 4, "clips": 12})
+    monkeypatch.setattr(task_figures, "BASELINE_DATA", DataRecipe(samples=8, scenes=4, clips=12))
 
 
 def test_a_joint_model_is_put_beside_models_of_one_task(tmp_path, few):

@@ -46,7 +46,7 @@ def render_people(
     columns = {key: np.stack([person[key] for person in people]) for key in people[0]}
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **columns)
+        np.savez(file, allow_pickle=False, **columns)
     return columns
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from hulk_hf.modeling.processing_hulk import HulkProcessor
 from hulk_hf.registration import BUNDLED_CHECKPOINT
 from hulk_hf.task_figures import compare_tasks, format_tasks
 from hulk_hf.training.log import elapsed_seconds, read_log
+
+_PARTS = ("data", "forward", "backward", "optimizer")  # of a step
 
 _CARD = """# hulk-tiny
 
@@ -70,11 +73,19 @@ def read_curves(log: Path) -> dict[str, list[list[Any]]]:
     return curves
 
 
+def read_throughput(log: Path) -> dict[str, float]:
+    """Medians over the log of a run: samples per second, and seconds per step of each part; empty if it has none."""
+    lines = [line for line in read_log(log) if "samples_per_second" in line]
+    names = ["samples_per_second", *(f"time/{part}" for part in _PARTS)]
+    return {name: round(statistics.median(line[name] for line in lines), 3) for name in names if lines}
+
+
 def read_run(run: Path) -> dict[str, Any]:
     """What is kept of a finished run: recipe, validation figures, wall time, machine."""
     return {
         "recipe": json.loads((run / "recipe.json").read_text(encoding="utf-8")),
         "validation": read_curves(run / "log.jsonl"),
+        "throughput": read_throughput(run / "log.jsonl"),
         "seconds": round(elapsed_seconds(read_log(run / "log.jsonl")), 1),
         "machine": json.loads((run / "machine.json").read_text(encoding="utf-8")),
     }
@@ -91,6 +102,10 @@ def describe_run(run: dict[str, Any]) -> str:
     )
     place = ", ".join(f"{name}: {machine[name]}" for name in ("processes", "cores", "threads") if name in machine)
     note = f" {run['note']}" if "note" in run else ""
+    if speed := run.get("throughput"):
+        total = sum(speed[f"time/{part}"] for part in _PARTS)
+        shares = ", ".join(f"{part} {speed[f'time/{part}'] / total:.0%}" for part in _PARTS)
+        note = f" {speed['samples_per_second']:.0f} samples/s, of whose time: {shares}.{note}"
     return (
         f"* `{recipe['name']}`: {steps:,} steps, {samples:,} samples of {len(recipe['tasks'])} task(s), "
         f"{run['seconds'] / 60:.0f} minutes ({place}).{note}"
@@ -199,4 +214,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["bundle", "describe_run", "read_curves", "read_run", "store_in_half", "write_card"]
+__all__ = ["bundle", "describe_run", "read_curves", "read_run", "read_throughput", "store_in_half", "write_card"]
