@@ -235,6 +235,22 @@ def pose() -> HumanPosePipeline:
     )
 
 
+# Of RT-DETR and D-FINE.
+SMALL_DETR = {
+    "encoder_in_channels": [8, 16, 16],
+    "encoder_hidden_dim": 16,
+    "encoder_ffn_dim": 16,
+    "encoder_attention_heads": 2,
+    "decoder_in_channels": [16, 16, 16],
+    "d_model": 16,
+    "decoder_layers": 2,
+    "decoder_ffn_dim": 16,
+    "decoder_attention_heads": 2,
+    "num_queries": 20,
+    "num_denoising": 0,
+}
+
+
 def rt_detr_folder(place: Path, names: dict[int, str]) -> Path:
     """A small RT-DETR of random weights, as a folder that `transformers.pipeline` loads."""
     torch.manual_seed(0)
@@ -243,17 +259,7 @@ def rt_detr_folder(place: Path, names: dict[int, str]) -> Path:
     )
     settings = transformers.RTDetrConfig(
         backbone_config=backbone,
-        encoder_in_channels=[8, 16, 16],
-        encoder_hidden_dim=16,
-        encoder_ffn_dim=16,
-        encoder_attention_heads=2,
-        decoder_in_channels=[16, 16, 16],
-        d_model=16,
-        decoder_layers=1,
-        decoder_ffn_dim=16,
-        decoder_attention_heads=2,
-        num_queries=20,
-        num_denoising=0,
+        **SMALL_DETR,
         id2label=names,
         label2id={name: index for index, name in names.items()},
     )
@@ -290,17 +296,7 @@ def d_fine(tmp_path_factory) -> Path:
     )
     settings = transformers.DFineConfig(
         backbone_config=backbone,
-        encoder_in_channels=[8, 16, 16],
-        encoder_hidden_dim=16,
-        encoder_ffn_dim=16,
-        encoder_attention_heads=2,
-        decoder_in_channels=[16, 16, 16],
-        d_model=16,
-        decoder_layers=2,
-        decoder_ffn_dim=16,
-        decoder_attention_heads=2,
-        num_queries=20,
-        num_denoising=0,
+        **SMALL_DETR,
         id2label={0: "person"},
         label2id={"person": 0},
     )
