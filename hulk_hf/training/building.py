@@ -101,6 +101,11 @@ def build_model(
     features = partial(_read_features, folder=given.label_features)
     if given.start_from is not None:
         source = BUNDLED_CHECKPOINT if given.start_from == "bundled" else given.start_from
+        if not Path(source).is_dir() and source.count("/") > 1:  # no name of the hub
+            raise ValueError(
+                f"recipe.model.start_from: no folder {source!r} here; expected the model of a run that this one goes "
+                "on from (train that one first), a hub name, or 'bundled'"
+            )
         earlier = HulkForHumanAnalysis.from_pretrained(source)
         families = sorted({task.family for task in tasks.values()} - set(earlier.config.default_tasks))
         if recipe.lora is not None and families:

@@ -98,6 +98,13 @@ def test_features_can_be_given_as_a_folder(tmp_path):
     assert torch.equal(model.text_head.label_features(HAT.name), features)
 
 
+def test_a_run_to_go_on_from_has_to_be_there():
+    with pytest.raises(
+        ValueError, match=r"start_from: no folder 'runs/tiny-single-pose/model' here; .*train that one"
+    ):
+        build_model(load_recipe("tiny-single-action"))
+
+
 def test_adapters_for_a_family_that_the_checkpoint_does_not_know_are_refused(tmp_path):
     pose = continue_from(small_model(), {"pose-small": TASKS["pose-small"]})
     pose.save_pretrained(tmp_path / "pose")
