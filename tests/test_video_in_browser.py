@@ -17,7 +17,8 @@ PAGE = '<video id="film" src="{name}" muted autoplay></video>'
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 WATCH = """
 const film = document.getElementById("film"), report = arguments[0];
-const told = () => report([film.ended, film.duration, film.videoWidth, film.videoHeight, film.error && film.error.code]);
+const seen = () => [film.ended, film.duration, film.videoWidth, film.videoHeight, film.error && film.error.code];
+const told = () => report(seen());
 if (film.ended || film.error) told(); else { film.onended = told; film.onerror = told; }
 """
 
