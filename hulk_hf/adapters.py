@@ -162,7 +162,8 @@ def load_adapter(model: HulkPreTrainedModel | PeftModel, folder: str | Path, nam
                 raise ValueError(f"folder: {folder} is for a task {task!r} that this model describes otherwise")
             continue
         own = {key: value for key, value in fields.items() if key not in ("family", "labels")}
-        base.add_task(task, fields["labels"], like=fields["family"], text_features=features[task].float(), **own)
+        given = features[task].float()
+        base.add_task(task, fields["labels"], like=fields["family"], text_features=given, blend=False, **own)
     if isinstance(model, PeftModel):
         if name in model.peft_config:
             raise ValueError(f"name: there is an adapter {name!r} already, expected another name")

@@ -135,6 +135,7 @@ class HulkPreTrainedModel(PreTrainedModel):
         text_encoder: TextEncoder | None = None,
         text_features: torch.Tensor | None = None,
         pooling: str = "mean",
+        blend: bool = True,
         **fields,
     ) -> HulkTask:
         """Give this model a task of other labels, in place: joints, parts, attributes, actions or kinds of objects.
@@ -151,6 +152,8 @@ class HulkPreTrainedModel(PreTrainedModel):
                 from names to features.
             text_features: Or the features themselves, shape (K, text_feature_size).
             pooling: See `encode_names`; `pooler` for the released weights.
+            blend: Move the features towards those of the nearest known labels, where the head knows what to do;
+                False: take them as they are.
             fields: Other fields of `HulkTask`: `sigmas`, `skeleton`, `image_size` and so on.
 
         Returns:
@@ -180,7 +183,7 @@ class HulkPreTrainedModel(PreTrainedModel):
         for head in self.lora_modules_to_save:
             module = getattr(self, head)
             if hasattr(module, "label_features") and hasattr(module.label_features, name):
-                start_from_nearest(module, task, base, features)
+                start_from_nearest(module, task, base, features, blend)
         take_inputs_over(self.hulk, task, base)
         return task
 

@@ -87,23 +87,36 @@ def graft(module: nn.Module, grown: nn.Module) -> None:
 
 
 @torch.no_grad()
-def start_from_nearest(head: nn.Module, task: HulkTask, like: HulkTask, features: torch.Tensor) -> list[int]:
+def start_from_nearest(
+    head: nn.Module, task: HulkTask, like: HulkTask, features: torch.Tensor, blend: bool = True
+) -> list[int]:
     """Set what a head has of a new task from the labels of another one whose names mean nearly the same.
+
+    A head that has learned from a few dozen names knows what to do with these, and not what lies between them: the
+    projection of "left hand" is nowhere near that of "left wrist", though the names are. So features are moved towards
+    those of the nearest label, the more the nearer that is, measured from how near labels are on the average.
 
     Args:
         head: A head with `label_features`; of its parts by task those that it has are set.
         task: The new task.
         like: The task whose labels are looked through.
         features: Shape (K, F), of the new labels.
+        blend: Move the features; otherwise they are taken as they are.
 
     Returns:
         For each new label the index of its nearest.
     """
     known = head.label_features(like.name)
     features = features.to(known)
-    head.label_features(task.name).copy_(features)
-    similarity = nn.functional.normalize(features, dim=-1) @ nn.functional.normalize(known, dim=-1).T
+    ours, theirs = nn.functional.normalize(features, dim=-1), nn.functional.normalize(known, dim=-1)
+    similarity = ours @ theirs.T
     nearest = similarity.argmax(dim=1)
+    if blend:
+        usual = similarity.mean(dim=1, keepdim=True)
+        closeness = (similarity.amax(dim=1, keepdim=True) - usual) / (1.0 - usual).clamp(min=1e-6)
+        share = closeness.clamp(0.0, 1.0).sqrt()
+        features = share * theirs[nearest] + (1.0 - share) * ours
+    head.label_features(task.name).copy_(features)
     norms = getattr(head, "norms", {})
     if task.name in norms:
         norms[task.name].weight.copy_(norms[like.name].weight[nearest])

@@ -112,6 +112,20 @@ def test_labels_may_come_in_another_order_and_share_a_neighbour(every_family, fa
     assert torch.equal(model.dense_head.norms["pose-twice"].weight[[2, 3]].unique(), known_norm(model)[[2]].unique())
 
 
+def test_features_move_towards_the_nearest_label_the_more_the_nearer_it_is(every_family):
+    model = make("pose", every_family())
+    known = F.normalize(model.dense_head.label_features("pose-small"), dim=1)
+    far = torch.linalg.svd(known).Vh[-1]  # at a right angle to all of them
+    wanted = torch.stack([known[0] + 0.3 * far, known[1] + far, far])
+    model.add_task("pose-near", NAMES, text_features=wanted)
+    model.add_task("pose-as-given", NAMES, text_features=wanted, blend=False)
+    assert torch.equal(model.dense_head.label_features("pose-as-given"), wanted)
+    moved = F.normalize(model.dense_head.label_features("pose-near"), dim=1)
+    before, after = ((F.normalize(each, dim=1) @ known.T).amax(dim=1) for each in (wanted, moved))
+    assert after[0] > before[0] + 0.01 and after[1] > before[1] + 0.05
+    assert after[0] > after[1] > after[2]
+
+
 def known_norm(model) -> torch.Tensor:
     return model.dense_head.norms["pose-small"].weight
 
