@@ -6,7 +6,7 @@
 
 `ENCODER` is the sentence encoder that the labels of the checkpoint were encoded with (hub name or folder). Two ways to
 start a task, both then trained alike with an adapter: `named` is `add_task` with the text features of the names;
-`random` is the same with random features in their place.
+`random` has random features, and a head whose norm and up-sampler for this task start at random too.
 """
 
 from __future__ import annotations
@@ -87,12 +87,18 @@ def run_arm(
     seed: int,
     steps: int,
     learning_rate: float,
+    anew: bool = False,
 ) -> dict[str, float]:
-    """The main figure of a task before and after it was learned from a few people."""
+    """The main figure of a task before and after a few people were learned from; `anew`: its head starts at random."""
     kind, names, figure = _FAMILIES[family]
     model = HulkForHumanAnalysis.from_pretrained(checkpoint).eval()
     fields: dict[str, Any] = {"sigmas": (_SIGMA,) * len(names)} if family == "pose" else {}
-    task = model.add_task(f"{family}-new", names, text_features=features, **fields)
+    task = model.add_task(f"{family}-new", names, text_features=features, blend=not anew, **fields)
+    if anew:
+        torch.manual_seed(seed)
+        for name, module in model.named_modules():
+            if f".{task.name}" in name:
+                model._init_weights(module)
     # Examples are judged by the default task of their family.
     model.config.default_tasks[family] = task.name
     examples: FamilyExamples = kind(task, people, tested)
@@ -122,7 +128,9 @@ def run_experiment(
             drawn = torch.randn(named.shape, generator=torch.Generator().manual_seed(seed))
             random = drawn / drawn.norm(dim=1, keepdim=True) * named.norm(dim=1, keepdim=True)
             for arm, features in (("named", named), ("random", random)):
-                figures = run_arm(checkpoint, family, features, people, test, seed, steps, learning_rate)
+                figures = run_arm(
+                    checkpoint, family, features, people, test, seed, steps, learning_rate, anew=arm == "random"
+                )
                 results.setdefault(family, {}).setdefault(arm, {})[seed] = figures
                 print(family, arm, seed, figures, flush=True)
     return results
