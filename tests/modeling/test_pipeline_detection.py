@@ -243,7 +243,6 @@ SMALL_DETR = {
     "encoder_attention_heads": 2,
     "decoder_in_channels": [16, 16, 16],
     "d_model": 16,
-    "decoder_layers": 2,
     "decoder_ffn_dim": 16,
     "decoder_attention_heads": 2,
     "num_queries": 20,
@@ -260,6 +259,7 @@ def rt_detr_folder(place: Path, names: dict[int, str]) -> Path:
     settings = transformers.RTDetrConfig(
         backbone_config=backbone,
         **SMALL_DETR,
+        decoder_layers=1,
         id2label=names,
         label2id={name: index for index, name in names.items()},
     )
@@ -297,6 +297,7 @@ def d_fine(tmp_path_factory) -> Path:
     settings = transformers.DFineConfig(
         backbone_config=backbone,
         **SMALL_DETR,
+        decoder_layers=2,
         id2label={0: "person"},
         label2id={"person": 0},
     )
