@@ -146,8 +146,8 @@ def load_adapter(model: HulkPreTrainedModel | PeftModel, folder: str | Path, nam
         name: What to call it here.
 
     Raises:
-        ValueError: There is an adapter of this name, it is for tasks that the model describes otherwise, or for
-            another trunk.
+        ValueError: There is an adapter of this name, or it is for tasks that the model describes otherwise.
+        RuntimeError: It is for a trunk of other sizes.
         OSError: There is no such adapter.
     """
     from peft import PeftModel

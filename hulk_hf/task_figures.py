@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.synthetic.tasks import SYNTHETIC_TASKS
 from hulk_hf.training.examples import build_examples
@@ -57,17 +55,15 @@ def compare_tasks(
     Raises:
         ValueError: No task of the checkpoint is one of the synthetic people's.
     """
-    models = {"joint": HulkForHumanAnalysis.from_pretrained(checkpoint).eval()}
+    joint = HulkForHumanAnalysis.from_pretrained(checkpoint).eval()
     singles: dict[str, HulkForHumanAnalysis] = {}
     for folder in alone:
         single = HulkForHumanAnalysis.from_pretrained(folder).eval()
         singles |= dict.fromkeys(single.hulk.tasks, single)
     data = replace(BASELINE_DATA, validation_samples=samples, seed=seed)
-    tasks = [task for name, task in models["joint"].hulk.tasks.items() if name in SYNTHETIC_TASKS]
+    tasks = [task for name, task in joint.hulk.tasks.items() if name in SYNTHETIC_TASKS]
     if not tasks:
-        raise ValueError(
-            f"checkpoint: expected a task of {sorted(SYNTHETIC_TASKS)}, got {[*models['joint'].hulk.tasks]}"
-        )
+        raise ValueError(f"checkpoint: expected a task of {sorted(SYNTHETIC_TASKS)}, got {[*joint.hulk.tasks]}")
     figures: TaskFigures = {}
     for task in tasks:
         examples = build_examples(task, data, cache, seed, progress=progress, validation_split="test")
@@ -76,8 +72,7 @@ def compare_tasks(
             own = singles[task.name].hulk.tasks[task.name]
             other = build_examples(own, data, cache, seed, progress=progress, validation_split="test")
             answers["alone"] = other.evaluate(singles[task.name])
-        with torch.no_grad():
-            answers["joint"] = examples.evaluate(models["joint"])
+        answers["joint"] = examples.evaluate(joint)
         figures[task.name] = answers
     return figures
 

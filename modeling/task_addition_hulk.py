@@ -89,7 +89,7 @@ def graft(module: nn.Module, grown: nn.Module) -> None:
 @torch.no_grad()
 def start_from_nearest(
     head: nn.Module, task: HulkTask, like: HulkTask, features: torch.Tensor, blend: bool = True
-) -> list[int]:
+) -> None:
     """Set what a head has of a new task from the labels of another one whose names mean nearly the same.
 
     A head that has learned from a few dozen names knows what to do with these, and not what lies between them: the
@@ -102,9 +102,6 @@ def start_from_nearest(
         like: The task whose labels are looked through.
         features: Shape (K, F), of the new labels.
         blend: Move the features; otherwise they are taken as they are.
-
-    Returns:
-        For each new label the index of its nearest.
     """
     known = head.label_features(like.name)
     features = features.to(known)
@@ -127,7 +124,6 @@ def start_from_nearest(
         new.load_state_dict({**old.state_dict(), **_of_labels(old, nearest)})
     if task.queries == "anchor" and task.anchors_per_side == like.anchors_per_side:
         head.anchors(task.name).copy_(head.anchors(like.name))
-    return nearest.tolist()
 
 
 @torch.no_grad()

@@ -58,8 +58,9 @@ def test_it_was_trained_with_the_shipped_recipes(training):
     assert first["recipe"]["model"]["start_from"] is None
     assert all(run["recipe"]["model"]["start_from"] == "bundled" for run in others)
     for run in training["runs"]:
-        # Fields that recipes have got since then have the values that mean what they did before.
-        assert build(Recipe, run["recipe"], "recipe") == load_recipe(run["recipe"]["name"])
+        # Fields that recipes have got since then have the values that mean what they did before; words may change.
+        shipped = load_recipe(run["recipe"]["name"])
+        assert build(Recipe, {**run["recipe"], "description": shipped.description}, "recipe") == shipped
         assert run["seconds"] * run["machine"]["processes"] <= 2.5 * 3600 * 2, "two and a half hours of two cores"
 
 

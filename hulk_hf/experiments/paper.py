@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from hulk_hf.experiments.fitting import mean_and_spread
 from hulk_hf.task_figures import MAIN_FIGURES
 from hulk_hf.training.log import read_log
 from hulk_hf.training.loop import train
@@ -90,13 +91,6 @@ def run_experiment(
     return results
 
 
-def _cell(values: Mapping[int, float]) -> str:
-    """Mean and spread over seeds."""
-    numbers = list(values.values())
-    spread = f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else ""
-    return f"{statistics.mean(numbers):.3f}{spread}"
-
-
 def differences(results: Results, arm: str, other: str) -> dict[str, tuple[float, float]]:
     """Task -> mean and standard error, over seeds that both have, of what an arm has more than another.
 
@@ -130,7 +124,9 @@ def write_report(results: Results, recipe_name: str = RECIPE) -> str:
             continue
         lines += [f"## {title}", "", f"| task | figure | {' | '.join(present)} |", "|---" * (2 + len(present)) + "|"]
         for task in _TASKS:
-            cells = [_cell(results[arm][task]) if task in results[arm] else "" for arm in present]
+            cells = [
+                mean_and_spread([*results[arm][task].values()]) if task in results[arm] else "" for arm in present
+            ]
             lines.append(f"| {task} | {MAIN_FIGURES[task.partition('-')[0]]} | {' | '.join(cells)} |")
         lines.append("")
         for other in present[1:]:
