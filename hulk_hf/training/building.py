@@ -64,7 +64,7 @@ def known_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def resolve_tasks(tasks: list[TaskRecipe], known: Mapping[str, HulkTask]) -> dict[str, HulkTask]:
-    """Task descriptions of a recipe, with the input sizes and attention it asks for, in its order.
+    """Task descriptions of a recipe, with the input sizes, attention and loss weights it asks for, in its order.
 
     Args:
         tasks: Of the recipe.
@@ -78,6 +78,8 @@ def resolve_tasks(tasks: list[TaskRecipe], known: Mapping[str, HulkTask]) -> dic
         if task.name not in known:
             raise ValueError(f"recipe.tasks.{index}.name: no task {task.name!r}, expected one of {sorted(known)}")
         own = {name: getattr(task, name) for name in ("image_size", "attention") if getattr(task, name) is not None}
+        if task.loss_weights:
+            own["loss_weights"] = {**(known[task.name].loss_weights or {}), **task.loss_weights}
         resolved[task.name] = dataclasses.replace(known[task.name], **own)
     return resolved
 

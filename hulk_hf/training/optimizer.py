@@ -3,7 +3,8 @@
 """Optimisers, layer-wise rates, what is not decayed, and the curve of the learning rate (official recipe).
 
 The released training used an Adafactor with a first moment and a cap on its second decay rate. `transformers` has the
-same algorithm without the cap; `torch.optim.Adafactor` is another algorithm.
+same algorithm without the cap; `torch.optim.Adafactor` is another algorithm. For small models that start at random
+there is Muon, too (Jordan et al., 2024), which makes all directions of a matrix learn equally fast.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hulk_hf.training.recipe import OptimizerRecipe, Recipe
 
 BETA2_CAP = 0.999
 _ENCODER_LAYER = re.compile(r"(^|\.)encoder\.layers\.(\d+)\.")
+_ANY_LAYER = re.compile(r"\.layers\.\d+\.")  # of encoder or decoder
 
 
 class HulkAdafactor(Adafactor):
@@ -59,6 +61,64 @@ class HulkAdafactor(Adafactor):
         finally:
             for group, rate in zip(self.param_groups, rates, strict=True):
                 group["decay_rate"] = rate
+
+
+class HulkMuon(torch.optim.Optimizer):
+    """Muon for the matrices of the layers of encoder and decoder, AdamW for all other parameters.
+
+    Updates of matrices are scaled to the size of those of AdamW, so that both have the same rates and decay.
+
+    Args:
+        groups: Of `parameter_groups`, with the names of the parameters.
+        lr: Learning rate of groups without one.
+        betas: Decay rates of the moments of AdamW; Muon has its own momentum.
+
+    Raises:
+        ImportError: PyTorch is too old.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float]):
+        if not hasattr(torch.optim, "Muon"):
+            raise ImportError(f"optimizer.name: 'muon' needs PyTorch 2.9 or newer, this is {torch.__version__}")
+        matrices: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for group in groups:
+            fields = {key: value for key, value in group.items() if key not in ("params", "names")}
+            named = list(zip(group["names"], group["params"], strict=True))
+            for chosen, found in ((matrices, True), (others, False)):
+                params = [p for name, p in named if (p.ndim == 2 and bool(_ANY_LAYER.search(name))) == found]
+                if params:
+                    chosen.append({**fields, "params": params})
+        self.parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.parts.append(torch.optim.Muon(matrices, lr=lr, adjust_lr_fn="match_rms_adamw"))
+        if others:
+            self.parts.append(torch.optim.AdamW(others, lr=lr, betas=betas))
+        super().__init__(self._groups(), {})
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for part in self.parts for group in part.param_groups]
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Make one step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of both, in this order."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the states of both."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = self._groups()  # which loading makes anew
 
 
 def layer_multiplier(name: str, num_layers: int, layer_decay: float | None) -> float:
@@ -135,6 +195,8 @@ def parameter_groups(module: nn.Module, recipe: OptimizerRecipe, num_layers: int
 def build_optimizer(module: nn.Module, recipe: OptimizerRecipe, num_layers: int) -> torch.optim.Optimizer:
     """Build the optimiser of a recipe; arguments as for `parameter_groups`."""
     groups = parameter_groups(module, recipe, num_layers)
+    if recipe.name == "muon":
+        return HulkMuon(groups, lr=recipe.learning_rate, betas=recipe.betas)
     for group in groups:
         del group["names"]
     if recipe.name == "adafactor":
@@ -155,6 +217,7 @@ def schedule_factor(step: int, recipe: Recipe) -> float:
 __all__ = [
     "BETA2_CAP",
     "HulkAdafactor",
+    "HulkMuon",
     "build_optimizer",
     "is_decayed",
     "layer_multiplier",

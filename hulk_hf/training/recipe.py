@@ -67,6 +67,7 @@ class TaskRecipe:
         weight: Of the loss. Only ratios between tasks matter to the optimisers of this package.
         image_size: (height, width) of the input in multiples of 16; None: that of the task.
         attention: What context tokens see in the decoder, `full` or `diagonal`; None: as the task has it.
+        loss_weights: Of the terms of the loss that shall weigh otherwise than the task has it.
         drop_path_rate: Stochastic depth of the last encoder layer in this task; None: that of the model.
         augmentation: How its training samples are changed; None: as the recipe says.
     """
@@ -77,6 +78,7 @@ class TaskRecipe:
     weight: float = 1.0
     image_size: tuple[int, int] | None = None
     attention: str | None = None
+    loss_weights: dict[str, float] | None = None
     drop_path_rate: float | None = None
     augmentation: Augmentation | None = None
 
@@ -146,7 +148,7 @@ class OptimizerRecipe:
     """Optimiser, with linear warm-up and cosine decay to zero over the whole run.
 
     Attributes:
-        name: `adamw`, or `adafactor` as released (`hulk_hf.training.optimizer`).
+        name: `adamw`; `muon`, which needs PyTorch 2.9; or `adafactor` as released (`hulk_hf.training.optimizer`).
         learning_rate: At the peak.
         initial_learning_rate: At step 0; None: the peak divided by `warmup_steps`.
         warmup_steps: Steps of linear growth.
@@ -166,8 +168,8 @@ class OptimizerRecipe:
     gradient_clip: float | None = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in ("adamw", "adafactor"):
-            raise ValueError(f"name: expected 'adamw' or 'adafactor', got {self.name!r}")
+        if self.name not in ("adamw", "muon", "adafactor"):
+            raise ValueError(f"name: expected 'adamw', 'muon' or 'adafactor', got {self.name!r}")
         _check_positive(self, "learning_rate")
         _check_not_negative(self, "weight_decay", "warmup_steps")
         for name in ("initial_learning_rate", "layer_decay", "gradient_clip"):

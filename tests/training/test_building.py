@@ -98,6 +98,13 @@ def test_features_can_be_given_as_a_folder(tmp_path):
     assert torch.equal(model.text_head.label_features(HAT.name), features)
 
 
+def test_single_weights_of_a_loss_can_be_given():
+    recipe = load_recipe("tiny-joint", ["tasks.1.loss_weights={presence: 10.0}"])
+    tasks = resolve_tasks(recipe.tasks, known_tasks(recipe))
+    assert tasks["parsing-lip"].loss_weights == {"mask": 50.0, "dice": 50.0, "presence": 10.0}
+    assert tasks["pose-coco"].loss_weights == known_tasks(recipe)["pose-coco"].loss_weights
+
+
 def test_a_run_to_go_on_from_has_to_be_there():
     with pytest.raises(
         ValueError, match=r"start_from: no folder 'runs/tiny-single-pose/model' here; .*train that one"

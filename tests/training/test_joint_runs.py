@@ -184,6 +184,15 @@ def test_a_resumed_joint_run_ends_with_the_same_bits(recipe_file, whole_run, tmp
     assert without_times(resumed) == without_times(whole_run)
 
 
+def test_two_optimisers_in_one_resume_with_the_same_bits(recipe_file, tmp_path):
+    muon = ["optimizer={name: muon, learning_rate: 1.0e-3, warmup_steps: 2}", "keep_checkpoints=5"]
+    run_here(recipe_file, tmp_path / "all", *muon)
+    resumed = copy_before(tmp_path / "all", tmp_path / "resumed", 4)
+    run_here(recipe_file, resumed, *muon)
+    assert largest_difference(resumed, tmp_path / "all") == 0.0
+    assert without_times(resumed) == without_times(tmp_path / "all")
+
+
 def test_workers_that_make_batches_ahead_change_nothing(recipe_file, whole_run, tmp_path):
     resumed = copy_before(whole_run, tmp_path / "resumed", 4)
     run_here(recipe_file, resumed, "data_workers=1")

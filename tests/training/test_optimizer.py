@@ -14,6 +14,7 @@ from transformers.optimization import Adafactor
 
 from hulk_hf.training.optimizer import (
     HulkAdafactor,
+    HulkMuon,
     build_optimizer,
     is_decayed,
     layer_multiplier,
@@ -175,6 +176,61 @@ def test_optimisers_have_the_settings_of_the_recipe():
     settings = {"beta1": 0.9, "clip_threshold": 1.0, "decay_rate": -0.8, "scale_parameter": False, "lr": 0.1}
     assert all(settings.items() <= group.items() and group["eps"][0] == 1e-30 for group in factored.param_groups)
     assert [group["weight_decay"] for group in factored.param_groups] == [0.2, 0.0]
+
+
+def test_muon_moves_the_matrices_of_layers_and_adamw_all_else():
+    model, plain = small_model(), small_model()
+    plain.load_state_dict(model.state_dict())
+    recipe = OptimizerRecipe("muon", learning_rate=0.02, weight_decay=0.1)
+    muon = build_optimizer(model, recipe, 2)
+    assert isinstance(muon, HulkMuon)
+    adam = build_optimizer(plain, OptimizerRecipe(learning_rate=0.02, weight_decay=0.1), 2)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    random = torch.Generator().manual_seed(0)
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        ours.grad = torch.randn(ours.shape, generator=random)
+        theirs.grad = ours.grad.clone()
+    muon.step()
+    adam.step()
+    others = dict(plain.named_parameters())
+    for name, parameter in model.named_parameters():
+        if ".layers." in name and parameter.ndim == 2:
+            step = (parameter - before[name] * (1 - 0.02 * 0.1)).detach()
+            # All directions are moved about as far, by as much on the average as AdamW would.
+            lengths = torch.linalg.svdvals(step)
+            assert lengths[-1] > 0.3 * lengths[0], name
+            assert float(step.square().mean().sqrt()) == pytest.approx(0.2 * 0.02, rel=0.35), name
+        else:
+            assert torch.equal(parameter, others[name]), name
+
+
+def test_muon_goes_on_from_its_saved_state_at_the_rate_that_is_set():
+    def prepare() -> tuple[nn.Module, HulkMuon, torch.optim.lr_scheduler.LRScheduler]:
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(4, 3)]), "head": nn.Linear(3, 2)})
+        module = nn.ModuleDict({"decoder": model})
+        optimizer = build_optimizer(module, OptimizerRecipe("muon", learning_rate=0.1), 1)
+        return module, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+
+    def move(module: nn.Module, optimizer: HulkMuon, schedule, steps: range) -> None:
+        for step in steps:
+            random = torch.Generator().manual_seed(step)
+            for parameter in module.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=random)
+            optimizer.step()
+            schedule.step()
+
+    whole, whole_optimizer, whole_schedule = prepare()
+    move(whole, whole_optimizer, whole_schedule, range(5))
+    first, optimizer, schedule = prepare()
+    move(first, optimizer, schedule, range(3))
+    second, resumed, resumed_schedule = prepare()
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(optimizer.state_dict())
+    resumed_schedule.load_state_dict(schedule.state_dict())
+    move(second, resumed, resumed_schedule, range(3, 5))
+    assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), second.parameters(), strict=True))
+    assert {group["lr"] for group in resumed.param_groups} == {0.1 * 0.5**5}
 
 
 def test_the_learning_rate_follows_the_curve_of_the_release():

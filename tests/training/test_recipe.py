@@ -60,7 +60,7 @@ def test_overrides_reach_nested_keys_and_list_items():
         ("tasks=[]", r"recipe\.tasks: expected at least one task, each once, got \[\]"),
         ("tasks=[{name: a-b}, {name: a-b}]", r"recipe\.tasks: expected .* each once, got \['a-b', 'a-b'\]"),
         ("data.source=web", r"recipe\.data\.source: expected 'synthetic' or 'release', got 'web'"),
-        ("optimizer.name=sgd", r"recipe\.optimizer\.name: expected 'adamw' or 'adafactor', got 'sgd'"),
+        ("optimizer.name=sgd", r"recipe\.optimizer\.name: expected 'adamw', 'muon' or 'adafactor', got 'sgd'"),
         ("optimizer.layer_decay=0", r"recipe\.optimizer\.layer_decay: expected a positive"),
         ("objective.loss_scale=0", r"recipe\.objective\.loss_scale: expected a positive"),
         ("ema=1", r"recipe\.ema: expected a decay between 0 and 1, got 1"),
