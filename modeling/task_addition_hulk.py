@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .label_text_hulk import TextEncoder, encode_names
+from .pose_geometry_hulk import flip_permutation
 from .positions_hulk import HulkGridPositions, HulkSequencePositions, resize_table, sequence_sincos
 from .task_description_hulk import FAMILIES, HulkTask
 from .tokenizers_hulk import HulkJointFeatures
@@ -22,6 +23,8 @@ from .tokenizers_hulk import HulkJointFeatures
 _OF_LABELS = ("labels", "flip_pairs", "sigmas", "presence_ratios", "label_weights", "label_spaces", "skeleton")
 # Attributes of modules that are tables by task.
 _TABLES = ("tasks", "grids", "lengths", "sides")
+# Of the feature of a new label, the part that comes from the nearest known one.
+_SHARE_OF_NEAREST = 0.9
 _NAMED = [name for name, family in FAMILIES.items() if family.queries not in ("token", "body")]
 
 
@@ -93,8 +96,9 @@ def start_from_nearest(
     """Set what a head has of a new task from the labels of another one whose names mean nearly the same.
 
     A head that has learned from a few dozen names knows what to do with these, and not what lies between them: the
-    projection of "left hand" is nowhere near that of "left wrist", though the names are. So features are moved towards
-    those of the nearest label, the more the nearer that is, measured from how near labels are on the average.
+    projection of "left hand" is nowhere near that of "left wrist", though the names are. So features are moved most of
+    the way to those of the nearest label; what is left keeps labels apart that have the same one. Labels that trade
+    places in a mirror go to labels that do.
 
     Args:
         head: A head with `label_features`; of its parts by task those that it has are set.
@@ -107,12 +111,12 @@ def start_from_nearest(
     features = features.to(known)
     ours, theirs = nn.functional.normalize(features, dim=-1), nn.functional.normalize(known, dim=-1)
     similarity = ours @ theirs.T
+    for pair in task.flip_pairs:
+        pair = list(pair)
+        similarity[pair] += similarity[pair[::-1]][:, flip_permutation(like.flip_pairs, like.num_labels)]
     nearest = similarity.argmax(dim=1)
     if blend:
-        usual = similarity.mean(dim=1, keepdim=True)
-        closeness = (similarity.amax(dim=1, keepdim=True) - usual) / (1.0 - usual).clamp(min=1e-6)
-        share = closeness.clamp(0.0, 1.0).sqrt()
-        features = share * theirs[nearest] + (1.0 - share) * ours
+        features = _SHARE_OF_NEAREST * theirs[nearest] + (1.0 - _SHARE_OF_NEAREST) * ours
     head.label_features(task.name).copy_(features)
     norms = getattr(head, "norms", {})
     if task.name in norms:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .textures import profile, texture
+from .textures import per_channel, per_pixel, profile, texture
 
 PHOTOGRAPHS_PATH = Path(__file__).parent / "data" / "photographs"
 # Photographs without people, CC0 or public domain (data/NOTICE.md), by the split that may show them.
@@ -44,8 +44,8 @@ def clouds(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     noise = texture(rng, size, cells=rng.uniform(1.5, 9), decay=rng.uniform(0.4, 0.85))
     first, second = (np.array(random_colour(rng), np.float32) for _ in range(2))
     noise *= rng.uniform(0.3, 2.0)
-    mix = (0.5 + 0.5 * noise / (1 + np.abs(noise)))[..., None]
-    return first + (second - first) * mix
+    mix = per_pixel(0.5 + 0.5 * noise / (1 + np.abs(noise)))
+    return per_channel(first, size) + per_channel(second - first, size) * mix
 
 
 def blobs(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -238,7 +238,7 @@ def photograph(rng: np.random.Generator, size: tuple[int, int], names: tuple[str
     box = (x, y, x + scale * width, y + scale * height)
     picture = np.asarray(source.resize((width, height), Image.Resampling.BILINEAR, box=box), np.float32)
     tint = 1.4 * (0.45 + 0.55 * np.array(random_colour(rng, 0.8), np.float32) / 255)
-    return (picture[:, ::-1] if rng.random() < 0.5 else picture) * tint
+    return (picture[:, ::-1] if rng.random() < 0.5 else picture) * per_channel(tint, size)
 
 
 # What only test shows, and how often the other kinds come up.
@@ -263,4 +263,4 @@ def sample_background(rng: np.random.Generator, split: str, size: tuple[int, int
         kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
     picture = kind(rng, size, PHOTOGRAPHS[split]) if kind is photograph else kind(rng, size)
     grain = np.float32(rng.uniform(0, 14))
-    return np.clip(picture + grain * texture(rng, size, cells=rng.uniform(3, 24))[..., None], 0, 255)
+    return np.clip(picture + per_pixel(grain * texture(rng, size, cells=rng.uniform(3, 24))), 0, 255)

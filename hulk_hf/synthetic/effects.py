@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .backgrounds import clouds, gradient, random_colour
 from .renderer import Light
-from .textures import texture, white_noise
+from .textures import per_channel, per_pixel, texture, white_noise
 
 
 def sample_light(rng: np.random.Generator) -> Light:
@@ -119,12 +119,12 @@ def _expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     middle, contrast = 118.0, rng.uniform(0.7, 1.25)
     tone = contrast * rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.3)
-    picture = picture * tone.astype(np.float32)
+    picture = picture * per_channel(tone.astype(np.float32), (height, width))
     picture += np.float32(middle * (1 - contrast))
     if rng.random() < 0.5:
         across = 1 + rng.normal(0, 0.15) * np.linspace(-1, 1, width)
         down = 1 + rng.normal(0, 0.12) * np.linspace(-1, 1, height)
-        picture *= (down[:, None] * across).astype(np.float32)[..., None]
+        picture *= per_pixel((down[:, None] * across).astype(np.float32))
     if rng.random() < 0.08:  # little or no colour
         grey = picture.mean(2, keepdims=True)
         picture = grey + np.float32(rng.choice([0.0, 0.3])) * (picture - grey)
@@ -140,7 +140,7 @@ def photograph(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     if grain > 0.5 or stains:
         values = np.asarray(result, np.float32)
         values = values + np.float32(grain) * white_noise(rng, size, 1 if rng.random() < 0.5 else 3)
-        values += np.float32(stains) * texture(rng, size, cells=2, octaves=2)[..., None]
+        values += per_pixel(np.float32(stains) * texture(rng, size, cells=2, octaves=2))
         result = Image.fromarray(_to_bytes(values))
     if rng.random() < 0.7:
         buffer = io.BytesIO()

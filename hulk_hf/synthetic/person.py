@@ -26,6 +26,7 @@ from .props import draw_seat
 from .rasteriser import extent, vertex_thickness
 from .renderer import Camera, Layer, Light, cast_shadow, render_layer
 from .splits import banded, body_indices, generator
+from .textures import per_pixel
 from .wardrobe import compile_outfit, vertex_clip
 
 # How far (metres, on a body of 1.7 m) a keypoint lies at most behind the surface that shows it: joints are inside.
@@ -168,7 +169,7 @@ def draw_figure(figure: Figure, camera: Camera, light: Light, size: tuple[int, i
 
 
 def _blend(picture: np.ndarray, layer: Layer) -> None:
-    picture *= 1 - layer.alpha[..., None]
+    picture *= per_pixel(1 - layer.alpha)
     picture += layer.colour
 
 
@@ -222,7 +223,7 @@ def _backdrop(
     if figure.pose.stance in _GROUNDED and rng.random() < 0.6:
         faces, _, _ = _drawn(("body",))
         shadow = cast_shadow(figure.vertices, faces, floor, camera, light, size, rng.uniform(0.7, 4))
-        picture *= 1 - np.float32(rng.uniform(0.2, 0.7)) * shadow[..., None]
+        picture *= per_pixel(1 - np.float32(rng.uniform(0.2, 0.7)) * shadow)
     return picture
 
 

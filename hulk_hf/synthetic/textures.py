@@ -73,3 +73,13 @@ def profile(rng: np.random.Generator, length: int, cells: float = 3) -> np.ndarr
 def white_noise(rng: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
     """White noise (H, W, channels) float32 of unit deviation."""
     return np.stack([window(rng, _LEVELS - 1, size) for _ in range(channels)], -1)
+
+
+def per_channel(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Three numbers (3,) at every pixel, (H, W, 3): numpy is slow where the last axis alone is as short as that."""
+    return np.tile(values, size[1]).reshape(1, size[1], 3)
+
+
+def per_pixel(values: np.ndarray) -> np.ndarray:
+    """A number per pixel (H, W) in all three channels, (H, W, 3), for the same reason."""
+    return np.repeat(values, 3, axis=1).reshape(*values.shape, 3)
