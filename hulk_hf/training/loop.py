@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,6 +87,9 @@ def train(
         OSError: The disk is full, or cannot be written to.
         ChildProcessError: A process that makes batches died.
     """
+    # Read with the first matrix product. Without it the last bit of one depends, on some processors, on where the
+    # matrices lie in memory, which is not the same after a restart.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Path(output or Path("runs") / recipe.name)
