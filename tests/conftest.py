@@ -13,7 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_MODULES_CACHE"] = os.path.join(_CACHE.name, "modules")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Before the first matrix product: on some processors the last bit depends on where a matrix lies in memory, if not told.
+# Before the first matrix product: on some processors the last bit depends on where matrices lie in memory otherwise.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 from pathlib import Path  # noqa: E402

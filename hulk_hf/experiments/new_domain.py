@@ -22,6 +22,8 @@ from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.registration import BUNDLED_CHECKPOINT
 from hulk_hf.training.examples.pose import PoseExamples
 
+_LAYERS = r".*\.(encoder|decoder)\.layers\.\d+\.(attention\.[qkvo]_proj|mlp\.fc[12])"
+
 # Figures of one seed: answer -> domain -> OKS; and the share of parameters that the adapter trains.
 Figures = dict[str, dict[str, float]]
 
@@ -35,7 +37,8 @@ class Setting:
         tested: People of each domain that it is judged by.
         steps: Optimiser steps.
         batch_size: People of each.
-        rank: Of the adapter.
+        rank: Of the adapter, which is in all matrices of the layers: another light changes what the earliest of them
+            see, and queries and values alone (rank 16) came to 0.75 of the gain.
         adapter_rate: Learning rate of the adapter.
         full_rate: Of full fine-tuning.
     """
@@ -44,7 +47,7 @@ class Setting:
     tested: int = 500
     steps: int = 300
     batch_size: int = 32
-    rank: int = 16
+    rank: int = 4
     adapter_rate: float = 2e-3
     full_rate: float = 2e-4
 
@@ -65,7 +68,7 @@ def run_seed(checkpoint: str, domain: str, seed: int, setting: Setting, cache: P
     examples = PoseExamples(model.hulk.resolve_task(family="pose"), learned, tests["new"])
     figures["as it came"] = measure(model)
     size = sum(parameter.numel() for parameter in model.parameters())
-    adapted = add_adapter(model, ["pose"], rank=setting.rank, alpha=2.0 * setting.rank)
+    adapted = add_adapter(model, ["pose"], rank=setting.rank, alpha=2.0 * setting.rank, target_modules=_LAYERS)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     fit(model, trained, examples, setting.steps, setting.batch_size, setting.adapter_rate, seed)
     figures["adapter"] = measure(model)
@@ -111,7 +114,7 @@ def write_report(by_seed: dict[int, Figures], domain: str, setting: Setting) -> 
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the experiment and write its report."""
+    """Run the experiment and write its report; seeds that are in the folder are not done again."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--checkpoint", default=BUNDLED_CHECKPOINT)
     parser.add_argument("--domain", default="night")
@@ -122,12 +125,20 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--tested", type=int, default=Setting.tested)
     given = parser.parse_args(words)
     setting = Setting(people=given.people, tested=given.tested, steps=given.steps)
-    figures = {}
-    for seed in given.seeds:
-        figures[seed] = run_seed(given.checkpoint, given.domain, seed, setting, given.output / "data")
-        print(seed, figures[seed], flush=True)
     given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "new_domain.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    file = given.output / "new_domain.json"
+    told = {"checkpoint": Path(given.checkpoint).name, "domain": given.domain, "setting": vars(setting)}
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {**told, "seeds": {}}
+    if {key: stored.get(key) for key in told} != told:
+        raise SystemExit(
+            f"{file} holds figures of another checkpoint, domain or setting, expected {told}; use another --output"
+        )
+    for seed in given.seeds:
+        if str(seed) not in stored["seeds"]:
+            stored["seeds"][str(seed)] = run_seed(given.checkpoint, given.domain, seed, setting, given.output / "data")
+            print(seed, stored["seeds"][str(seed)], flush=True)
+            file.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    figures = {int(seed): row for seed, row in stored["seeds"].items()}
     report = write_report(figures, given.domain, setting)
     (given.output / "new_domain.md").write_text(report, encoding="utf-8")
     print(report)

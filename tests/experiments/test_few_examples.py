@@ -90,3 +90,21 @@ def test_names_are_put_beside_random_features(checkpoint, cache, monkeypatch):
 
 def test_a_single_number_has_no_spread():
     assert (mean_and_spread([0.5]), mean_and_spread([0.4, 0.6])) == ("0.500", "0.500 ± 0.141")
+
+
+def test_seeds_that_were_measured_are_not_measured_again(tmp_path, monkeypatch):
+    done = []
+
+    def run_seed(checkpoint, domain, seed, setting, cache):
+        done.append(seed)
+        told = {"new": 0.5 + 0.1 * seed, "old": 0.5}
+        rest = {"adapter off": told, "everything trained": {"new": 0.9, "old": 0.1}, "share": {"trained": 0.02}}
+        return {"as it came": {"new": 0.4, "old": 0.5}, "adapter": told, **rest}
+
+    monkeypatch.setattr(new_domain, "run_seed", run_seed)
+    new_domain.main(["--output", str(tmp_path), "--seeds", "0"])
+    new_domain.main(["--output", str(tmp_path), "--seeds", "0", "2"])
+    assert done == [0, 2]
+    assert "| adapter | 0.600 ± 0.141 |" in (tmp_path / "new_domain.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit, match="holds figures of another checkpoint, domain or setting"):
+        new_domain.main(["--output", str(tmp_path), "--steps", "7"])
