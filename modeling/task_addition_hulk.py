@@ -97,8 +97,8 @@ def start_from_nearest(
 
     A head that has learned from a few dozen names knows what to do with these, and not what lies between them: the
     projection of "left hand" is nowhere near that of "left wrist", though the names are. So features are moved most of
-    the way to those of the nearest label; what is left keeps labels apart that have the same one. Labels that trade
-    places in a mirror go to labels that do.
+    the way to those of the nearest label; what is left keeps labels apart that have the same one. Of two labels
+    that trade places in a mirror, one goes to the mirror image of what the other goes to.
 
     Args:
         head: A head with `label_features`; of its parts by task those that it has are set.
@@ -111,10 +111,12 @@ def start_from_nearest(
     features = features.to(known)
     ours, theirs = nn.functional.normalize(features, dim=-1), nn.functional.normalize(known, dim=-1)
     similarity = ours @ theirs.T
-    for pair in task.flip_pairs:
-        pair = list(pair)
-        similarity[pair] += similarity[pair[::-1]][:, flip_permutation(like.flip_pairs, like.num_labels)]
+    mirrored = flip_permutation(like.flip_pairs, like.num_labels)
+    for first, second in task.flip_pairs:
+        similarity[first] += similarity[second, mirrored]
     nearest = similarity.argmax(dim=1)
+    for first, second in task.flip_pairs:
+        nearest[second] = mirrored[nearest[first]]
     if blend:
         features = _SHARE_OF_NEAREST * theirs[nearest] + (1.0 - _SHARE_OF_NEAREST) * ours
     head.label_features(task.name).copy_(features)

@@ -45,7 +45,7 @@ def clouds(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     first, second = (np.array(random_colour(rng), np.float32) for _ in range(2))
     noise *= rng.uniform(0.3, 2.0)
     mix = per_pixel(0.5 + 0.5 * noise / (1 + np.abs(noise)))
-    return per_channel(first, size) + per_channel(second - first, size) * mix
+    return per_channel(first, size[1]) + per_channel(second - first, size[1]) * mix
 
 
 def blobs(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -238,7 +238,7 @@ def photograph(rng: np.random.Generator, size: tuple[int, int], names: tuple[str
     box = (x, y, x + scale * width, y + scale * height)
     picture = np.asarray(source.resize((width, height), Image.Resampling.BILINEAR, box=box), np.float32)
     tint = 1.4 * (0.45 + 0.55 * np.array(random_colour(rng, 0.8), np.float32) / 255)
-    return (picture[:, ::-1] if rng.random() < 0.5 else picture) * per_channel(tint, size)
+    return (picture[:, ::-1] if rng.random() < 0.5 else picture) * per_channel(tint, width)
 
 
 # What only test shows, and how often the other kinds come up.

@@ -119,7 +119,7 @@ def _expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     middle, contrast = 118.0, rng.uniform(0.7, 1.25)
     tone = contrast * rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.3)
-    picture = picture * per_channel(tone.astype(np.float32), (height, width))
+    picture = picture * per_channel(tone.astype(np.float32), width)
     picture += np.float32(middle * (1 - contrast))
     if rng.random() < 0.5:
         across = 1 + rng.normal(0, 0.15) * np.linspace(-1, 1, width)

@@ -75,9 +75,9 @@ def white_noise(rng: np.random.Generator, size: tuple[int, int], channels: int) 
     return np.stack([window(rng, _LEVELS - 1, size) for _ in range(channels)], -1)
 
 
-def per_channel(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Three numbers (3,) at every pixel, (H, W, 3): numpy is slow where the last axis alone is as short as that."""
-    return np.tile(values, size[1]).reshape(1, size[1], 3)
+def per_channel(values: np.ndarray, width: int) -> np.ndarray:
+    """Three numbers (3,) for each pixel of a row, (1, W, 3): numpy is slow at repeating what is as short as that."""
+    return np.tile(values, width).reshape(1, width, 3)
 
 
 def per_pixel(values: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def resolve_tasks(tasks: list[TaskRecipe], known: Mapping[str, HulkTask]) -> dic
         known: Tasks by name.
 
     Raises:
-        ValueError: A task is unknown.
+        ValueError: A task is unknown, or has no loss of the name that a weight is for.
     """
     resolved = {}
     for index, task in enumerate(tasks):

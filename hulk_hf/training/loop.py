@@ -4,7 +4,8 @@
 
 A run is a folder: `recipe.json`, `machine.json`, `log.jsonl` (one line per log entry or evaluation), `checkpoints/`
 and, at the end, `model/`. Started again, it continues from its last checkpoint and ends with the same weights, bit by
-bit, as a run that was never interrupted.
+bit, as a run that was never interrupted (on AMD processors only where the process has computed nothing before, as with
+`hulk-hf train`: MKL is told once to give the same bits wherever matrices lie).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from hulk_hf.training.gradients import Clock, SlotGradients
 from hulk_hf.training.initialization import whiten_patches
 from hulk_hf.training.log import RunLog, describe_machine
 from hulk_hf.training.objective import JointTraining
-from hulk_hf.training.optimizer import build_optimizer, schedule_factor
+from hulk_hf.training.optimizer import build_optimizer, check_available, schedule_factor
 from hulk_hf.training.recipe import Recipe, load_recipe
 from hulk_hf.training.slots import Examples, SlotBatch, StepBatches, micro_steps
 
@@ -84,11 +85,12 @@ def train(
         ValueError: The recipe does not fit, the processes do not share its slots equally, `output` holds a run of
             another recipe, or it is to be started over and holds something that is no run.
         FloatingPointError: A loss or gradient is no longer a number; the message names the task.
+        ImportError: The optimiser needs a newer PyTorch.
         OSError: The disk is full, or cannot be written to.
         ChildProcessError: A process that makes batches died.
     """
-    # Read with the first matrix product. Without it the last bit of one depends, on some processors, on where the
-    # matrices lie in memory, which is not the same after a restart.
+    # Read when MKL is first used. Without it the last bit of a matrix product depends, on some processors, on where
+    # the matrices lie in memory, which is not the same after a restart.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -167,6 +169,7 @@ class _Run:
         known: Mapping[str, HulkTask] | None,
         progress: bool,
     ):
+        check_available(recipe.optimizer.name)  # before people are rendered
         self.accelerator, self.recipe, self.folder = accelerator, recipe, folder
         self.progress = progress and accelerator.is_main_process
         self.tasks = resolve_tasks(recipe.tasks, known_tasks(recipe) if known is None else known)

@@ -3,8 +3,8 @@
 """Optimisers, layer-wise rates, what is not decayed, and the curve of the learning rate (official recipe).
 
 The released training used an Adafactor with a first moment and a cap on its second decay rate. `transformers` has the
-same algorithm without the cap; `torch.optim.Adafactor` is another algorithm. For small models that start at random
-there is Muon, too (Jordan et al., 2024), which makes all directions of a matrix learn equally fast.
+same algorithm without the cap; `torch.optim.Adafactor` is another algorithm. For small models there is Muon, too
+(Jordan et al., 2024), which makes all directions of a matrix learn equally fast.
 """
 
 from __future__ import annotations
@@ -63,6 +63,19 @@ class HulkAdafactor(Adafactor):
                 group["decay_rate"] = rate
 
 
+def check_available(name: str) -> None:
+    """Check that this PyTorch has what an optimiser is made of.
+
+    Args:
+        name: `OptimizerRecipe.name`.
+
+    Raises:
+        ImportError: It is too old.
+    """
+    if name == "muon" and not hasattr(torch.optim, "Muon"):
+        raise ImportError(f"optimizer.name: 'muon' needs PyTorch 2.9 or newer, this is {torch.__version__}")
+
+
 class HulkMuon(torch.optim.Optimizer):
     """Muon for the matrices of the layers of encoder and decoder, AdamW for all other parameters.
 
@@ -78,15 +91,15 @@ class HulkMuon(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float]):
-        if not hasattr(torch.optim, "Muon"):
-            raise ImportError(f"optimizer.name: 'muon' needs PyTorch 2.9 or newer, this is {torch.__version__}")
+        check_available("muon")
         matrices: list[dict[str, Any]] = []
         others: list[dict[str, Any]] = []
         for group in groups:
             fields = {key: value for key, value in group.items() if key not in ("params", "names")}
             named = list(zip(group["names"], group["params"], strict=True))
-            for chosen, found in ((matrices, True), (others, False)):
-                params = [p for name, p in named if (p.ndim == 2 and bool(_ANY_LAYER.search(name))) == found]
+            in_layers = [p for name, p in named if p.ndim == 2 and _ANY_LAYER.search(name)]
+            elsewhere = [p for name, p in named if not (p.ndim == 2 and _ANY_LAYER.search(name))]
+            for chosen, params in ((matrices, in_layers), (others, elsewhere)):
                 if params:
                     chosen.append({**fields, "params": params})
         self.parts: list[torch.optim.Optimizer] = []
@@ -95,6 +108,13 @@ class HulkMuon(torch.optim.Optimizer):
         if others:
             self.parts.append(torch.optim.AdamW(others, lr=lr, betas=betas))
         super().__init__(self._groups(), {})
+        self._complete = True
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Groups are given at the start: which of the two optimisers a later one belongs to cannot be told."""
+        if getattr(self, "_complete", False):
+            raise NotImplementedError("HulkMuon takes all of its groups at the start")
+        super().add_param_group(param_group)
 
     def _groups(self) -> list[dict[str, Any]]:
         return [group for part in self.parts for group in part.param_groups]

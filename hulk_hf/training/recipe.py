@@ -88,6 +88,9 @@ class TaskRecipe:
         _check_augmentation(self.augmentation)
         if self.attention not in (None, "full", "diagonal"):
             raise ValueError(f"attention: expected 'full' or 'diagonal', got {self.attention!r}")
+        for term, weight in (self.loss_weights or {}).items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise ValueError(f"loss_weights: expected a number >= 0 for {term!r}, got {weight!r}")
         if self.drop_path_rate is not None and not 0 <= self.drop_path_rate < 1:
             raise ValueError(f"drop_path_rate: expected a number in [0, 1), got {self.drop_path_rate!r}")
 
@@ -154,7 +157,7 @@ class OptimizerRecipe:
         warmup_steps: Steps of linear growth.
         weight_decay: Not applied to biases, norms and modality embeddings.
         layer_decay: The rate of each encoder layer is this times that of the next one; None: all have the same.
-        betas: Decay rates of the moments; `adafactor` reads the first.
+        betas: Decay rates of the moments; `adafactor` reads the first, `muon` both where it is AdamW.
         gradient_clip: Largest norm of the gradient; None: no limit.
     """
 

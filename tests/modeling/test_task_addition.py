@@ -134,6 +134,12 @@ def test_labels_that_trade_places_go_to_labels_that_do(every_family):
     model.add_task("pose-new", ["left tip", "right tip"], "pose-known", text_features=wanted)
     moved = model.dense_head.label_features("pose-new")
     assert moved.argmax(dim=1).tolist() == [1, 2]
+    tied = torch.stack([features[1] + features[2]] * 2)
+    model.add_task("pose-tied", ["left tip", "right tip"], "pose-known", text_features=tied)
+    assert model.dense_head.label_features("pose-tied").argmax(dim=1).tolist() == [1, 2]
+    middle = torch.stack([features[0] + 0.1 * features[1], features[0] + 0.1 * features[2]])
+    model.add_task("pose-middle", ["left tip", "right tip"], "pose-known", text_features=middle)
+    assert model.dense_head.label_features("pose-middle").argmax(dim=1).tolist() == [0, 0]
 
 
 def known_norm(model) -> torch.Tensor:

@@ -14,11 +14,21 @@ import pytest
 from hulk_hf.synthetic.body import COCO_KEYPOINTS
 from hulk_hf.synthetic.person import box_of_mask, render_person
 from hulk_hf.synthetic.stances import STANCES
+from hulk_hf.synthetic.textures import per_channel, per_pixel
 from hulk_hf.synthetic.wardrobe import LIP_LABELS
 
 LEFT, RIGHT = LIP_LABELS.index("left-arm"), LIP_LABELS.index("right-arm")
 SLEEVES = {LIP_LABELS.index(name) for name in ("upper-clothes", "dress", "coat", "jumpsuits", "glove")}
 HEAD = {LIP_LABELS.index(name) for name in ("face", "hair", "hat", "sunglasses")}
+
+
+def test_channels_are_multiplied_as_numpy_would():
+    random = np.random.default_rng(0)
+    picture, per = random.random((7, 5, 3), np.float32), random.random((7, 5), np.float32)
+    tone = random.random(3, np.float32)
+    assert np.array_equal(picture * per_pixel(per), picture * per[..., None])
+    assert np.array_equal(picture * per_pixel(per[:, ::-1]), picture * per[:, ::-1, None])
+    assert np.array_equal(picture * per_channel(tone, 5), picture * tone)
 
 
 def digest(sample: dict) -> str:

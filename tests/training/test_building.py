@@ -11,8 +11,10 @@ import torch
 from made_up_examples import TASKS, small_model
 from safetensors.torch import save_file
 
+from hulk_hf.modeling.configuration_hulk import HulkConfig
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.processing_hulk import HulkProcessor
+from hulk_hf.registration import BUNDLED_CHECKPOINT
 from hulk_hf.training.building import (
     build_model,
     continue_from,
@@ -76,6 +78,16 @@ def test_more_labels_than_directions_are_whitened():
     assert apart() > 0.5
     spread_labels(model, [name for name, _ in model.text_head.label_features.named_buffers()])
     assert apart() < 0.35
+
+
+@pytest.mark.parametrize("family", ["pose", "parsing", "detection", "attributes", "caption", "action", "mesh"])
+@pytest.mark.parametrize("kind", ["lora", "finetune"])
+def test_recipes_that_go_on_from_the_bundled_model_have_its_tasks(kind, family):
+    recipe = load_recipe(f"{kind}-{family}")
+    assert recipe.model.start_from == "bundled"
+    ((name, task),) = resolve_tasks(recipe.tasks, known_tasks(recipe)).items()
+    bundled = HulkConfig.from_pretrained(BUNDLED_CHECKPOINT).task(name)
+    assert dataclasses.replace(task, body=bundled.body) == bundled, "set_body completes the body"
 
 
 def test_a_checkpoint_of_another_size_is_refused():

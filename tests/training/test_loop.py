@@ -107,6 +107,13 @@ def test_a_run_leaves_a_usable_model_and_a_log(finished_run, cache):
 
 
 @pytest.mark.distributed
+def test_mkl_is_asked_for_the_same_bits_everywhere(monkeypatch, tmp_path):
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    with pytest.raises(ValueError, match="no-such-recipe"):
+        train("no-such-recipe", tmp_path)
+    assert os.environ["MKL_CBWR"] == "AUTO,STRICT"
+
+
 def test_runs_of_other_precision_follow_each_other_in_one_interpreter(cache, tmp_path):
     stage = "stages=[{steps: 1, image_size: [64, 48], batch_size: 2}]"
     for precision in ("none", "bf16"):

@@ -178,6 +178,17 @@ def test_optimisers_have_the_settings_of_the_recipe():
     assert [group["weight_decay"] for group in factored.param_groups] == [0.2, 0.0]
 
 
+def test_muon_is_refused_where_it_is_not(monkeypatch):
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ImportError, match=r"optimizer\.name: 'muon' needs PyTorch 2\.9 or newer, this is 2"):
+        build_optimizer(small_model(), OptimizerRecipe("muon"), 2)
+
+
+def test_muon_takes_no_groups_later():
+    with pytest.raises(NotImplementedError, match="all of its groups at the start"):
+        build_optimizer(small_model(), OptimizerRecipe("muon"), 2).add_param_group({"params": []})
+
+
 def test_muon_moves_the_matrices_of_layers_and_adamw_all_else():
     model, plain = small_model(), small_model()
     plain.load_state_dict(model.state_dict())
