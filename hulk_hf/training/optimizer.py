@@ -113,7 +113,7 @@ class HulkMuon(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Groups are given at the start: which of the two optimisers a later one belongs to cannot be told."""
         if getattr(self, "_complete", False):
-            raise NotImplementedError("HulkMuon takes all of its groups at the start")
+            raise TypeError("HulkMuon takes all of its groups at the start")
         super().add_param_group(param_group)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -239,6 +239,7 @@ __all__ = [
     "HulkAdafactor",
     "HulkMuon",
     "build_optimizer",
+    "check_available",
     "is_decayed",
     "layer_multiplier",
     "parameter_groups",

@@ -185,7 +185,7 @@ def test_muon_is_refused_where_it_is_not(monkeypatch):
 
 
 def test_muon_takes_no_groups_later():
-    with pytest.raises(NotImplementedError, match="all of its groups at the start"):
+    with pytest.raises(TypeError, match="all of its groups at the start"):
         build_optimizer(small_model(), OptimizerRecipe("muon"), 2).add_param_group({"params": []})
 
 
