@@ -34,7 +34,12 @@ def model() -> HulkForPoseEstimation:
         tasks=["pose-aic", "pose-coco"],
         default_tasks={"pose": "pose-coco"},
     )
-    return HulkForPoseEstimation(config).eval()
+    model = HulkForPoseEstimation(config).eval()
+    # Maps of the start are so flat that the rounding of a matrix product may decide where they are highest.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
 
 
 @pytest.mark.parametrize("flip_test", [True, False])
