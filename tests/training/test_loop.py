@@ -106,7 +106,6 @@ def test_a_run_leaves_a_usable_model_and_a_log(finished_run, cache):
     assert len(list(cache.iterdir())) == 2, "the people are rendered where one says"
 
 
-@pytest.mark.distributed
 def test_mkl_is_asked_for_the_same_bits_everywhere(monkeypatch, tmp_path):
     monkeypatch.delenv("MKL_CBWR", raising=False)
     with pytest.raises(ValueError, match="no-such-recipe"):
@@ -114,6 +113,7 @@ def test_mkl_is_asked_for_the_same_bits_everywhere(monkeypatch, tmp_path):
     assert os.environ["MKL_CBWR"] == "AUTO,STRICT"
 
 
+@pytest.mark.distributed
 def test_runs_of_other_precision_follow_each_other_in_one_interpreter(cache, tmp_path):
     stage = "stages=[{steps: 1, image_size: [64, 48], batch_size: 2}]"
     for precision in ("none", "bf16"):
