@@ -45,6 +45,24 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def made_uneven():
+    """Adds noise to all parameters of a model, in place, and returns it.
+
+    Maps of the start are so flat that the rounding of a matrix product may decide where they are highest, and parts by
+    task are all alike.
+    """
+    import torch
+
+    def add_noise(model):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        return model
+
+    return add_noise
+
+
+@pytest.fixture(scope="session")
 def every_family():
     """Makes small configurations with tasks of every family; arguments are fields of `HulkConfig`."""
     from hulk_hf.modeling.configuration_hulk import HulkConfig

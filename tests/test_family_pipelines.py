@@ -62,15 +62,11 @@ print("RESULT" + json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def universal(every_family):
+def universal(every_family, made_uneven):
     torch.manual_seed(0)
     model = hulk_hf.HulkForHumanAnalysis(every_family(bos_token_id=101, eos_token_id=102)).eval()
     model.set_body("mesh-open", open_body())
-    # Maps of the start are so flat that the rounding of a matrix product may decide where they are highest.
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
+    return made_uneven(model)
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,27 @@ def gallop(track: Track, phase: np.ndarray, size: float, lift: float) -> None:
     track.momentum = 1.0
 
 
+def to_and_fro(since: np.ndarray, period: float, turn: float) -> np.ndarray:
+    """Headings (T,) of somebody who turns round every `period` seconds, one way, then the other, so that the way stays
+    the same.
+
+    Args:
+        since: Shape (T,), seconds since the first way began.
+        period: Seconds of a way, with the turn at its end.
+        turn: Seconds that a turn takes.
+    """
+    ways = np.floor(since / period)
+    back = ways % 2
+    return pi * (back + (1 - 2 * back) * smooth((since % period - period + turn) / turn))
+
+
+def _paces(rng: np.random.Generator, track: Track) -> None:
+    """Turns a track that moves on round every few seconds."""
+    period = rng.uniform(1.6, 5.0)
+    since = track.seconds - track.seconds[0] + period * rng.random()
+    track.move(heading=to_and_fro(since, period, rng.uniform(0.6, 1.1)))
+
+
 def _standing(rng: np.random.Generator, t: np.ndarray) -> Track:
     track = stand(rng, t)
     track.move(look=rng.uniform(0, 0.5) * wander(rng, t, 0.05, 0.3), lean=0.04 * wander(rng, t, 0.05, 0.2))
@@ -139,6 +160,8 @@ def _walking(rng: np.random.Generator, t: np.ndarray) -> Track:
     rate, size = rng.uniform(0.7, 1.15), rng.uniform(0.3, 0.52)
     track.move(bend=rng.uniform(0, 0.12), heading=rng.uniform(-0.35, 0.35) * (t - t[len(t) // 2]))
     stride(track, 2 * pi * rate * t + rng.uniform(0, 2 * pi), size, rng.uniform(0.4, 1.1))
+    if rng.random() < 0.5:
+        _paces(rng, track)
     return track
 
 
@@ -147,6 +170,8 @@ def _running(rng: np.random.Generator, t: np.ndarray) -> Track:
     track.move(pitch=rng.uniform(0.05, 0.25), bend=0.06)
     phase = 2 * pi * rng.uniform(1.25, 1.7) * t + rng.uniform(0, 2 * pi)
     gallop(track, phase, rng.uniform(0.6, 0.95), rng.uniform(0.05, 0.11))
+    if rng.random() < 0.3:
+        _paces(rng, track)
     return track
 
 
@@ -532,5 +557,6 @@ __all__ = [
     "smooth",
     "stand",
     "stride",
+    "to_and_fro",
     "wander",
 ]

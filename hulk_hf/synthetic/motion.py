@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 VIEW = (640, 480)
 SHORTEST, LONGEST = 30, 120
-MOTION_VERSION = 3  # rises whenever the same number gives another clip, so that old caches are not reused
+MOTION_VERSION = 4  # rises whenever the same number gives another clip, so that old caches are not reused
 
 _ENDS = {"chest": (5, 6), "hand_left": (9,), "hand_right": (10,), "hands": (9, 10)}
 _BYSTANDER_SHARE = 0.12

@@ -15,7 +15,7 @@ from math import pi
 
 import numpy as np
 
-from .actions import SINGLE_ACTIONS, gallop, smooth, stand, stride
+from .actions import SINGLE_ACTIONS, gallop, stand, stride, to_and_fro
 from .body import COCO_KEYPOINTS, MESHES, forward_kinematics, skin, vertex_normals
 from .effects import sample_light
 from .figure import Figure
@@ -84,10 +84,7 @@ def _paces(half: float) -> Callable[[np.random.Generator, np.ndarray, str], Trac
         speed = (5 if running else 4) * rate * np.sin(size) * 0.8
         period, turn = 2 * half / speed, 0.9
         since = seconds - seconds[0] + period * rng.uniform(0.3, 0.5)
-        turns = np.floor(since / period)
-        # Turning one way, then the other, so that the way stays the same.
-        track.move(heading=pi * (turns % 2 + (1 - 2 * (turns % 2)) * smooth((since % period - period + turn) / turn)))
-        track.move(bend=0.06 + 0.1 * running)
+        track.move(heading=to_and_fro(since, period, turn), bend=0.06 + 0.1 * running)
         phase = 2 * pi * rate * seconds + rng.uniform(0, 2 * pi)
         if running:
             gallop(track, phase, size, 0.05)

@@ -37,6 +37,9 @@ class Augmentation:
         flip_probability: Share of samples that are mirrored.
         colour: Strength of the brightness, contrast and channel gains.
         erase_probability: Share of samples that get one random rectangle of noise.
+        joint_noise: Largest error of the joints of skeletons, as a share of the size of the person; see
+            `hulk_hf.training.examples.joint_noise`. All else is about pictures: skeletons are turned, scaled and
+            mirrored as released.
     """
 
     scale: tuple[float, float] = (0.75, 1.35)
@@ -46,6 +49,7 @@ class Augmentation:
     flip_probability: float = 0.5
     colour: float = 0.25
     erase_probability: float = 0.3
+    joint_noise: float = 0.0
 
 
 NO_AUGMENTATION = Augmentation((1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -361,7 +361,7 @@ def _check_augmentation(augmentation: Augmentation | None) -> None:
     smallest, largest = augmentation.scale
     if not 0 < smallest <= largest < math.inf:
         raise ValueError(f"augmentation.scale: expected two positive numbers in order, got {augmentation.scale!r}")
-    for name in ("shift", "rotation", "colour"):
+    for name in ("shift", "rotation", "colour", "joint_noise"):
         value = getattr(augmentation, name)
         if not 0 <= value < math.inf:
             raise ValueError(f"augmentation.{name}: expected a number that is not negative, got {value!r}")

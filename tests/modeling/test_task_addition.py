@@ -30,14 +30,15 @@ HEADS = {"pose": "dense_head", "parsing": "dense_head", "detection": "box_head"}
 NAMES = ["cat", "dog", "bird"]
 
 
-def make(family: str, config) -> torch.nn.Module:
-    """A model whose parts by task differ, as if they had learned something."""
-    torch.manual_seed(0)
-    model = CLASSES[family](config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
+@pytest.fixture(scope="module")
+def make(made_uneven):
+    """Makes models whose parts by task differ, as if they had learned something."""
+
+    def build(family: str, config) -> torch.nn.Module:
+        torch.manual_seed(0)
+        return made_uneven(CLASSES[family](config).eval())
+
+    return build
 
 
 def result(model, family: str, inputs: dict, task: str | None = None) -> torch.Tensor:
@@ -48,7 +49,7 @@ def result(model, family: str, inputs: dict, task: str | None = None) -> torch.T
 
 @pytest.mark.parametrize("family", CLASSES)
 def test_what_was_known_stays_and_what_is_new_can_be_said_learned_and_stored(
-    every_family, family_inputs, family, tmp_path
+    make, every_family, family_inputs, family, tmp_path
 ):
     model = make(family, every_family())
     known = model.config.task(family=family)
@@ -78,7 +79,7 @@ def test_what_was_known_stays_and_what_is_new_can_be_said_learned_and_stored(
 
 @pytest.mark.parametrize("family", CLASSES)
 @pytest.mark.parametrize("stored", [False, True], ids=["derived", "stored"])
-def test_labels_that_are_known_by_other_names_are_found_as_before(every_family, family_inputs, family, stored):
+def test_labels_that_are_known_by_other_names_are_found_as_before(make, every_family, family_inputs, family, stored):
     """With the features of known labels, a new task says what the old one says."""
     fields = {}
     if stored:
@@ -97,7 +98,7 @@ def test_labels_that_are_known_by_other_names_are_found_as_before(every_family, 
     torch.testing.assert_close(result(model, family, family_inputs[family], f"{family}-again"), expected)
 
 
-def test_labels_may_come_in_another_order_and_share_a_neighbour(every_family, family_inputs):
+def test_labels_may_come_in_another_order_and_share_a_neighbour(make, every_family, family_inputs):
     model = make("pose", every_family())
     features = model.dense_head.label_features("pose-small")
     inputs = family_inputs["pose"]
@@ -112,7 +113,7 @@ def test_labels_may_come_in_another_order_and_share_a_neighbour(every_family, fa
     assert torch.equal(model.dense_head.norms["pose-twice"].weight[[2, 3]].unique(), known_norm(model)[[2]].unique())
 
 
-def test_features_move_most_of_the_way_to_the_nearest_label_and_stay_apart(every_family):
+def test_features_move_most_of_the_way_to_the_nearest_label_and_stay_apart(make, every_family):
     model = make("pose", every_family())
     known = F.normalize(model.dense_head.label_features("pose-small"), dim=1)
     far = torch.linalg.svd(known).Vh[-2:]  # at a right angle to all of them
@@ -125,7 +126,7 @@ def test_features_move_most_of_the_way_to_the_nearest_label_and_stay_apart(every
     assert F.cosine_similarity(moved[0], moved[1], dim=0) < 0.999
 
 
-def test_labels_that_trade_places_go_to_labels_that_do(every_family):
+def test_labels_that_trade_places_go_to_labels_that_do(make, every_family):
     """By itself, the right tip would be nearest to the left one of those that are known."""
     model = make("pose", every_family())
     features = torch.eye(24)
@@ -164,7 +165,7 @@ def test_the_model_of_all_families_gets_tasks_too(every_family, family_inputs):
     assert model.for_family("pose")(torch.zeros(1, 3, 96, 64), task="pose-wide").heatmaps.shape == (1, 3, 24, 16)
 
 
-def test_precision_and_device_are_those_of_the_model(every_family, family_inputs):
+def test_precision_and_device_are_those_of_the_model(make, every_family, family_inputs):
     model = make("attributes", every_family()).to(torch.bfloat16)
     model.add_task("attributes-pets", NAMES, text_features=torch.randn(3, 24))
     assert {tensor.dtype for tensor in (*model.parameters(), *model.text_head.buffers())} == {torch.bfloat16}

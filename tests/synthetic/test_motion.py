@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hulk_hf.synthetic import motion
-from hulk_hf.synthetic.actions import ACTIONS, PAIR_ACTIONS, SINGLE_ACTIONS, again, keys, once, stand
+from hulk_hf.synthetic.actions import ACTIONS, PAIR_ACTIONS, SINGLE_ACTIONS, again, keys, once, stand, to_and_fro
 from hulk_hf.synthetic.body import forward_kinematics, skin
 from hulk_hf.synthetic.dataset import sample_seed
 from hulk_hf.synthetic.motion import (
@@ -36,6 +36,24 @@ def play(action: str, seed: int = 0) -> np.ndarray:
     """Keypoints (60, 17, 3) of one person."""
     rng = np.random.default_rng(seed)
     return perform(sample_actor(rng, "train"), SINGLE_ACTIONS[action](rng, SECONDS)).keypoints
+
+
+def test_to_and_fro_turns_round_in_time_and_keeps_the_way() -> None:
+    seconds = np.arange(0, 12, 0.01)
+    heading = to_and_fro(seconds, period=3.0, turn=0.5)
+    assert (heading[seconds < 2.49] == 0).all() and np.allclose(heading[(seconds > 3.01) & (seconds < 5.49)], np.pi)
+    assert np.allclose(heading[(seconds > 6.01) & (seconds < 8.49)], 0)
+    assert np.abs(np.diff(heading)).max() < 0.1 and heading.min() >= 0 and heading.max() <= np.pi
+
+
+def test_some_who_walk_turn_round() -> None:
+    ahead = []  # metres between the farthest places of a walk, over metres walked
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        root = perform(sample_actor(rng, "train"), SINGLE_ACTIONS["walking"](rng, np.arange(120) / 15)).root[:, :2]
+        way = np.linalg.norm(np.diff(root, axis=0), axis=1).sum()
+        ahead.append(np.linalg.norm(np.ptp(root, axis=0)) / way)
+    assert 0.25 < np.mean(np.array(ahead) < 0.6) < 0.75
 
 
 @pytest.fixture(scope="module")
@@ -165,11 +183,12 @@ def test_walking_goes_forward_on_feet_that_stay() -> None:
     for seed in range(3):
         points = play("walking", seed)
         hips = points[:, 11:13].mean(axis=1)
-        way = np.linalg.norm(hips[-1, :2] - hips[0, :2]) / 3
+        # Along the way, as some turn round on it.
+        way = np.linalg.norm(np.diff(hips[::10, :2], axis=0), axis=1).sum() / 2.5
         assert 0.4 < way < 2.2  # metres per second
         ankles = np.linalg.norm(np.diff(points[:, list(ANKLES), :2], axis=0), axis=2) * 20
         assert np.median(ankles.min(axis=1)) < 0.35 * way  # one foot or the other is on the ground
-        assert hips[-1, 1] < hips[0, 1]  # people look along -y
+        assert hips[10, 1] < hips[0, 1]  # people look along -y when they set out
 
 
 def test_jumping_leaves_the_ground_and_comes_back() -> None:

@@ -21,6 +21,7 @@ from hulk_hf.training.examples.action import ActionExamples, normalise_clips, sa
 from hulk_hf.training.examples.attributes import AttributeExamples
 from hulk_hf.training.examples.caption import CaptionExamples
 from hulk_hf.training.examples.detection import DetectionExamples
+from hulk_hf.training.examples.joint_noise import unsettle_joints
 from hulk_hf.training.examples.mesh import MeshExamples
 from hulk_hf.training.examples.parsing import ParsingExamples
 from hulk_hf.training.examples.pose import PoseExamples
@@ -282,6 +283,41 @@ def test_clips_are_scaled_by_the_joints_that_were_found():
     assert scaled[0, 0, 0, 0, :2].tolist() == [-1.0, -1.0]
     assert scaled[0, 0, 1, 1, :2].tolist() == [1.0, 1.0]
     assert scaled[0, 0, 0, 1, :2].tolist() == [0.0, 0.0]
+
+
+def test_noise_of_joints_lasts_grows_and_swaps_sides_of_limbs_only():
+    generator = seeded(3)
+    joints = torch.stack([torch.linspace(100, 200, 17), torch.linspace(400, 100, 17).roll(3)], dim=-1)
+    clips = torch.cat([joints, torch.full((17, 1), 0.9)], dim=-1).expand(64, 2, 100, 17, 3).clone()
+    clips[:, 1] = 0.0  # nobody
+    clips[:, 0, 20:30, 4] = 0.0
+    noisy = unsettle_joints(clips, 0.1, generator)
+    assert torch.equal(noisy, unsettle_joints(clips, 0.1, seeded(3)))
+    assert (noisy[:, 1] == 0).all() and torch.equal(noisy[:, 0, :, 0, 2], clips[:, 0, :, 0, 2])
+    assert (noisy[:, 0, 20:30, 4] == 0).all() and (noisy[:, 0, :20, 4, 2] == 0.9).all()
+
+    size = (100 * 300) ** 0.5
+    shift = (noisy - clips)[:, 0, :, :, :2] / size
+    nose = shift[:, :, 0].abs().mean(dim=(1, 2))  # of each clip; no side to be swapped with
+    assert 0.01 < nose.mean() < 0.08 and nose.min() < 0.3 * nose.mean() < nose.mean() < nose.max()
+    change = (shift[:, 1:, 0] - shift[:, :-1, 0]).std() / shift[:, :, 0].std()
+    assert change < 1.2  # independent frames: 1.41
+
+    slight = unsettle_joints(clips, 1e-6, seeded(5))[:, 0, ..., :2]
+    swapped = {
+        pair: ((slight[:, :, pair[0]] - joints[pair[1]]).norm(dim=-1) < 1).float()
+        for pair in ((5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16), (1, 2), (3, 4))
+    }
+    assert swapped[1, 2].sum() == swapped[3, 4].sum() == 0
+    assert 0.1 < swapped[5, 6].mean() < 0.3 and 0.1 < swapped[11, 12].mean() < 0.3
+    assert torch.equal(swapped[5, 6], swapped[9, 10]) and torch.equal(swapped[11, 12], swapped[15, 16])
+    assert not torch.equal(swapped[5, 6], swapped[11, 12])
+
+
+def test_recipes_ask_for_noise_of_joints(make):
+    plain, noisy = make("action"), make("action", Augmentation(joint_noise=0.1))
+    first, again, other = (e.batch(seeded(), 3)["skeletons"] for e in (plain, make("action"), noisy))
+    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_the_mean_pose_and_the_most_frequent_answers_are_what_they_say(make, clips):

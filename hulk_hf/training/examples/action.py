@@ -15,8 +15,8 @@ from hulk_hf.modeling.tasks_hulk import HulkTask
 from hulk_hf.synthetic.tasks import NUM_FRAMES
 from hulk_hf.training.augmentation import Augmentation
 from hulk_hf.training.examples.base import Arrays, FamilyExamples
+from hulk_hf.training.examples.joint_noise import MISSING, unsettle_joints
 
-_MISSING = 0.01  # score up to which a joint counts as not found
 _SMALLEST_RANGE = 10.0  # pixels that a clip has to reach over to be scaled
 _ROTATION = 0.3  # radians
 _SCALE = (0.75, 1.25)
@@ -30,7 +30,7 @@ class ActionExamples(FamilyExamples):
         task: The task.
         train: Columns of the training split.
         validation: Columns of the validation split.
-        augmentation: Not looked at: skeletons have an augmentation of their own, as released.
+        augmentation: Only `joint_noise` is looked at.
         num_frames: Frames of a sequence, a multiple of `run`.
         run: Frames that follow each other; a clip is divided into as many segments as there are runs.
     """
@@ -52,6 +52,9 @@ class ActionExamples(FamilyExamples):
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; turned in depth, scaled and mirrored at random, as released."""
         keypoints, lengths, labels = self.read(self.draw(generator, size), "keypoints", "lengths", "labels")
+        keypoints = keypoints.float()
+        if self.augmentation.joint_noise:
+            keypoints = unsettle_joints(keypoints, self.augmentation.joint_noise, generator)
         skeletons = self._sequences(keypoints, lengths, generator)
         angles = (torch.rand(size, 3, generator=generator) * 2 - 1) * _ROTATION
         low, high = _SCALE
@@ -108,7 +111,7 @@ def normalise_clips(keypoints: torch.Tensor, lengths: torch.Tensor) -> torch.Ten
     """
     places, scores = keypoints[..., :2], keypoints[..., 2:]
     there = torch.arange(keypoints.shape[2])[None, :] < lengths[:, None]
-    found = (scores > _MISSING) & there[:, None, :, None, None]
+    found = (scores > MISSING) & there[:, None, :, None, None]
     low = torch.where(found, places, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
     high = torch.where(found, places, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
     extent = high - low
