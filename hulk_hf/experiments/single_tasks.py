@@ -1,0 +1,87 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Models of one task beside the joint one, with as many steps of each task and from the same start.
+
+    for family in parsing detection attributes caption action mesh pose-more; do hulk-hf train tiny-single-$family; done
+    python -m hulk_hf.experiments.single_tasks runs/tiny-joint-more runs/tiny-single-*/
+
+The runs of the recipes `tiny-single-*` are those of `tiny-joint-more` with one task each. All of them start from the
+model that `tiny-joint` leaves, which has learned all tasks together already: what is compared is how to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from hulk_hf.task_figures import TaskFigures, compare_tasks, format_tasks
+
+
+def steps_of_tasks(run: Path) -> dict[str, tuple[Any, ...]]:
+    """Task name -> (steps, samples, size of the input) of a finished run."""
+    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    steps = sum(stage["steps"] for stage in recipe["stages"])
+    return {
+        task["name"]: (steps, steps * task["slots"] * task["batch_size"], task["image_size"])
+        for task in recipe["tasks"]
+    }
+
+
+def check_same_steps(joint: Path, alone: list[Path]) -> None:
+    """Raises ValueError unless runs of one task had as many steps and samples of it as the joint run, as large.
+
+    Args:
+        joint: Folder of the joint run.
+        alone: Folders of the runs of one task.
+    """
+    expected = steps_of_tasks(joint)
+    for run in alone:
+        for task, own in steps_of_tasks(run).items():
+            if own != expected.get(task):
+                raise ValueError(
+                    f"alone: {run} has (steps, samples, image_size) {own} of {task!r}, expected "
+                    f"{expected.get(task)} as in {joint}"
+                )
+
+
+def write_report(figures: TaskFigures, steps: int) -> str:
+    """The table, and what it is a table of."""
+    lines = [
+        "# One task alone, or all together",
+        "",
+        "Synthetic people of the test split. `joint` is the model of `tiny-joint-more`; `alone` are models that went on",
+        f"from the same start, the model of `tiny-joint`, with one task only: {steps:,} steps, and in them as many",
+        "samples of this task. `no look` is the most frequent or mean answer of training. One run each: differences of",
+        "one or two hundredths may be chance.",
+        "",
+        format_tasks(figures),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the models of some runs and write a report."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("joint", type=Path, help="folder of the joint run")
+    parser.add_argument("alone", type=Path, nargs="+", help="folders of runs of one task each")
+    parser.add_argument("--output", type=Path, default=Path("runs/single-tasks"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/data"), help="folder of the rendered people")
+    parser.add_argument("--samples", type=int, default=500, help="people, scenes and clips per task")
+    given = parser.parse_args()
+    check_same_steps(given.joint, given.alone)
+    models = [run / "model" for run in given.alone]
+    figures = compare_tasks(given.joint / "model", models, given.samples, cache=given.cache)
+    given.output.mkdir(parents=True, exist_ok=True)
+    (given.output / "single_tasks.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report = write_report(figures, next(iter(steps_of_tasks(given.joint).values()))[0])
+    (given.output / "single_tasks.md").write_text(report, encoding="utf-8")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["check_same_steps", "steps_of_tasks", "write_report"]
