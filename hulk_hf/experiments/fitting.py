@@ -65,6 +65,7 @@ def fit(
     batch_size: int,
     learning_rate: float,
     seed: int = 0,
+    vector_rate: float = 1.0,
 ) -> None:
     """Train some parameters on one task, with AdamW, a tenth of warm-up and half a cosine to zero.
 
@@ -76,9 +77,15 @@ def fit(
         batch_size: Samples of each.
         learning_rate: At the peak.
         seed: Of the samples and their augmentation.
+        vector_rate: Factor of the rate of parameters with one axis, such as the norm over the labels of a task.
     """
     single = model.for_family(examples.task.family)
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
+    vectors = [parameter for parameter in parameters if parameter.ndim == 1]
+    groups = [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
+        {"params": vectors, "lr": learning_rate * vector_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // 10, steps)
     generator = torch.Generator().manual_seed(seed)
     model.train()

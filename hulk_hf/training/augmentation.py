@@ -37,6 +37,8 @@ class Augmentation:
         flip_probability: Share of samples that are mirrored.
         colour: Strength of the brightness, contrast and channel gains.
         erase_probability: Share of samples that get one random rectangle of noise.
+        bystander_probability: Share of samples of one person that get somebody else beside or behind it, see
+            `hulk_hf.training.examples.bystanders`.
         joint_noise: Largest error of the joints of skeletons, as a share of the size of the person; see
             `hulk_hf.training.examples.joint_noise`. All else is about pictures: skeletons are turned, scaled and
             mirrored as released.
@@ -49,6 +51,7 @@ class Augmentation:
     flip_probability: float = 0.5
     colour: float = 0.25
     erase_probability: float = 0.3
+    bystander_probability: float = 0.0
     joint_noise: float = 0.0
 
 

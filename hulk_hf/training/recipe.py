@@ -365,7 +365,7 @@ def _check_augmentation(augmentation: Augmentation | None) -> None:
         value = getattr(augmentation, name)
         if not 0 <= value < math.inf:
             raise ValueError(f"augmentation.{name}: expected a number that is not negative, got {value!r}")
-    for name in ("rotation_probability", "flip_probability", "erase_probability"):
+    for name in ("rotation_probability", "flip_probability", "erase_probability", "bystander_probability"):
         value = getattr(augmentation, name)
         if not 0 <= value <= 1:
             raise ValueError(f"augmentation.{name}: expected a probability in [0, 1], got {value!r}")

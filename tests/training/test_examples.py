@@ -19,6 +19,7 @@ from hulk_hf.synthetic.tasks import SYNTHETIC_SETTINGS, SYNTHETIC_TASKS
 from hulk_hf.training.augmentation import NO_AUGMENTATION, Augmentation
 from hulk_hf.training.examples.action import ActionExamples, normalise_clips, sample_frames
 from hulk_hf.training.examples.attributes import AttributeExamples
+from hulk_hf.training.examples.bystanders import add_bystanders
 from hulk_hf.training.examples.caption import CaptionExamples
 from hulk_hf.training.examples.detection import DetectionExamples
 from hulk_hf.training.examples.joint_noise import unsettle_joints
@@ -293,25 +294,64 @@ def test_noise_of_joints_lasts_grows_and_swaps_sides_of_limbs_only():
     clips[:, 0, 20:30, 4] = 0.0
     noisy = unsettle_joints(clips, 0.1, generator)
     assert torch.equal(noisy, unsettle_joints(clips, 0.1, seeded(3)))
-    assert (noisy[:, 1] == 0).all() and torch.equal(noisy[:, 0, :, 0, 2], clips[:, 0, :, 0, 2])
-    assert (noisy[:, 0, 20:30, 4] == 0).all() and (noisy[:, 0, :20, 4, 2] == 0.9).all()
+    assert (noisy[:, 1] == 0).all() and (noisy[:, 0, 20:30, 4] == 0).all()
+    there = noisy[:, 0, :, 0, 2] > 0
+    assert (noisy[:, 0][there][:, [0, *range(5, 17)], 2] == 0.9).all() and (noisy[:, 0][~there] == 0).all()
+    lost = (~there).float().mean(dim=1)
+    assert lost.min() == 0 and 0.02 < lost.mean() < 0.2 and lost.max() > 0.2
+    begun = (~there[:, 1:] & there[:, :-1]).sum()
+    assert (~there).sum() > 2 * begun  # for some frames in a row
 
     size = (100 * 300) ** 0.5
-    shift = (noisy - clips)[:, 0, :, :, :2] / size
-    nose = shift[:, :, 0].abs().mean(dim=(1, 2))  # of each clip; no side to be swapped with
-    assert 0.01 < nose.mean() < 0.08 and nose.min() < 0.3 * nose.mean() < nose.mean() < nose.max()
-    change = (shift[:, 1:, 0] - shift[:, :-1, 0]).std() / shift[:, :, 0].std()
+    shift = (noisy - clips)[:, 0, :, 0, :2] / size  # of the nose, which has no side to be swapped with
+    errors = torch.stack([row[here].abs().mean() for row, here in zip(shift, there, strict=True)])
+    assert 0.01 < errors.mean() < 0.08 and errors.min() < 0.3 * errors.mean() < errors.mean() < errors.max()
+    both = there[:, 1:] & there[:, :-1]
+    change = (shift[:, 1:] - shift[:, :-1])[both].std() / shift[there].std()
     assert change < 1.2  # independent frames: 1.41
 
-    slight = unsettle_joints(clips, 1e-6, seeded(5))[:, 0, ..., :2]
+    slight = unsettle_joints(clips, 1e-6, seeded(5))[:, 0]
+    slight = slight[slight[:, :, 0, 2] > 0]
     swapped = {
-        pair: ((slight[:, :, pair[0]] - joints[pair[1]]).norm(dim=-1) < 1).float()
+        pair: ((slight[:, pair[0], :2] - joints[pair[1]]).norm(dim=-1) < 1).float()
         for pair in ((5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16), (1, 2), (3, 4))
     }
     assert swapped[1, 2].sum() == swapped[3, 4].sum() == 0
     assert 0.1 < swapped[5, 6].mean() < 0.3 and 0.1 < swapped[11, 12].mean() < 0.3
     assert torch.equal(swapped[5, 6], swapped[9, 10]) and torch.equal(swapped[11, 12], swapped[15, 16])
     assert not torch.equal(swapped[5, 6], swapped[11, 12])
+
+
+def test_bystanders_stand_beside_people_and_cover_what_they_stand_before():
+    images = torch.zeros(200, 60, 40, 3, dtype=torch.uint8)
+    parts = torch.zeros(200, 60, 40, dtype=torch.uint8)
+    boxes = torch.tensor([15.0, 10.0, 10.0, 40.0]).expand(200, 4)
+    parts[:, 10:50, 15:25] = 7
+    images[:, 10:50, 15:25] = torch.arange(200, dtype=torch.uint8)[:, None, None, None] + 40
+    given = images.clone()
+    mixed, left = add_bystanders(images, boxes, parts, 0.6, seeded())
+    assert torch.equal(images, given) and mixed.dtype == torch.uint8
+    changed = (mixed != images).any(dim=-1)
+    assert 0.4 < changed.flatten(1).any(dim=1).float().mean() < 0.65  # some are beyond the edge
+    for row in torch.nonzero(changed.flatten(1).any(dim=1))[:, 0].tolist():
+        added, before = mixed[row][changed[row]].float(), 40 + (row - 1) % 200  # the person of the picture before
+        assert added.median() == before and added.max() <= before and added.min() >= before // 2  # mixed at its edge
+        assert (left[row][changed[row]] == 0).all() and (left[row][~changed[row]] == parts[row][~changed[row]]).all()
+        ys, xs = torch.nonzero(changed[row], as_tuple=True)
+        assert ys.max() <= 50 + 0.08 * 40 and ys.min() >= 50 - 40 * 1.15 - 0.08 * 40 - 1
+        assert xs.min() < 15 or xs.max() >= 25
+    covered = (changed & (parts > 0)).flatten(1).any(dim=1).sum() / changed.flatten(1).any(dim=1).sum()
+    assert 0.1 < covered < 0.35  # a quarter stands in front
+    assert add_bystanders(images[:1], boxes[:1], parts[:1], 1.0, seeded())[0] is not None
+
+
+@pytest.mark.parametrize("family", ["pose", "parsing", "attributes", "caption", "mesh"])
+def test_recipes_ask_for_bystanders(make, family):
+    alone = replace(EXAMPLES[family].default_augmentation, colour=0.0, erase_probability=0.0)
+    plain, company = (make(family, replace(alone, bystander_probability=share)) for share in (0.0, 1.0))
+    first, other = (each.batch(seeded(1), 4)["pixel_values"] for each in (plain, company))
+    assert first.shape == other.shape and not torch.equal(first, other)
+    assert torch.equal(other, company.batch(seeded(1), 4)["pixel_values"])
 
 
 def test_recipes_ask_for_noise_of_joints(make):

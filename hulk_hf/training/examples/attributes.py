@@ -26,7 +26,8 @@ class AttributeExamples(FamilyExamples):
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; what is left of a person is right in a mirror, if the task names both."""
-        pictures, boxes, attributes = self.read(self.draw(generator, size), "images", "boxes", "attributes")
+        rows = self.draw(generator, size)
+        pictures, boxes, attributes = self.read_people(rows, "images", "boxes", "attributes", generator=generator)
         windows = jitter_windows(windows_on(boxes), self.augmentation, generator)
         pixels = look(pictures, windows.grid(self.task.image_size, pictures.shape[1:3]))
         swapped = attributes[:, flip_permutation(self.task.flip_pairs, self.task.num_labels)]

@@ -14,6 +14,7 @@ import torch
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.tasks_hulk import HulkTask
 from hulk_hf.training.augmentation import Augmentation
+from hulk_hf.training.examples.bystanders import add_bystanders
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -73,6 +74,24 @@ class FamilyExamples:
     def read(self, rows: np.ndarray, *columns: str) -> list[torch.Tensor]:
         """Rows of some columns of the training split as tensors."""
         return [torch.from_numpy(np.stack([self.train[column][row] for row in rows])) for column in columns]
+
+    def read_people(self, rows: np.ndarray, *columns: str, generator: torch.Generator) -> list[torch.Tensor]:
+        """As `read`, of pictures of one person: with somebody else beside some, if the augmentation says so.
+
+        Args:
+            rows: Rows of the training split.
+            columns: Which ones, `images` and `boxes` among them; `parts` loses what is covered.
+            generator: All randomness comes from here.
+        """
+        probability = self.augmentation.bystander_probability
+        if not probability:
+            return self.read(rows, *columns)
+        found = dict(zip(columns, self.read(rows, *columns), strict=True))
+        parts = found["parts"] if "parts" in found else self.read(rows, "parts")[0]
+        found["images"], parts = add_bystanders(found["images"], found["boxes"], parts, probability, generator)
+        if "parts" in found:
+            found["parts"] = parts
+        return list(found.values())
 
     def validation_rows(self, limit: int | None, batch_size: int = 32) -> Iterator[slice]:
         """Slices of the validation split, `batch_size` rows each."""

@@ -50,7 +50,7 @@ class CaptionExamples(FamilyExamples):
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; one of the captions of each picture is drawn."""
         rows = self.draw(generator, size)
-        pictures, boxes = self.read(rows, "images", "boxes")
+        pictures, boxes = self.read_people(rows, "images", "boxes", generator=generator)
         choice = torch.randint(self.train["captions"].shape[1], (size,), generator=generator).tolist()
         captions = [as_text(self.train["captions"][row, place]) for row, place in zip(rows, choice, strict=True)]
         sided = torch.tensor([bool({"left", "right"} & set(caption.lower().split())) for caption in captions])

@@ -4,7 +4,7 @@
 
 Clips are as good as those of a good estimator. A small one errs otherwise, as `hulk-tiny` does in rendered videos: by
 a twentieth of the height and more, wrists twice as much, for some frames in a row, and seen from the side it takes the
-left arm or leg for the right one in a fifth to a third of the frames.
+left arm or leg for the right one in a fifth to a third of the frames. Who walks behind others is lost for a while.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ MISSING = 0.01  # score up to which a joint counts as not found
 _KNOT = 4  # frames between two independent values of what changes slowly
 _WRISTS = (9, 10)
 _LIMBS = (((5, 7, 9), (6, 8, 10)), ((11, 13, 15), (12, 14, 16)))  # left and right of arms, and of legs
+_LOST = 0.4  # largest share of frames in which a person is not found, for some in a row
 _SWAPPED = 0.4  # largest share of frames in which the sides of a limb are mistaken for each other
 
 
@@ -30,7 +31,7 @@ def unsettle_joints(keypoints: torch.Tensor, noise: float, generator: torch.Gene
         generator: All randomness comes from here.
 
     Returns:
-        The same shape. Scores stay, and with them which joints are missing.
+        The same shape; further joints may be missing, all of a person in some frames.
     """
     batch, persons, frames = keypoints.shape[:3]
     places, scores = keypoints[..., :2], keypoints[..., 2:]
@@ -56,7 +57,8 @@ def unsettle_joints(keypoints: torch.Tensor, noise: float, generator: torch.Gene
         moved[:, :, :, joints] = torch.where(
             swapped[..., limb, None, None], moved[:, :, :, others], moved[:, :, :, joints]
         )
-    return torch.where(moved[..., 2:] > MISSING, moved, 0.0)
+    lost = torch.special.ndtr(slow(1)) < _LOST * torch.rand(batch, 1, 1, 1, generator=generator) * weakness[..., 0]
+    return torch.where((moved[..., 2:] > MISSING) & ~lost[..., None], moved, 0.0)
 
 
 def _sizes(places: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

@@ -35,9 +35,8 @@ class MeshExamples(FamilyExamples):
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; labels as `mesh_loss` takes them."""
         rows = self.draw(generator, size)
-        pictures, boxes, vertices, joints, places = self.read(
-            rows, "images", "boxes", "vertices", "joints_3d", "joints_2d"
-        )
+        columns = ("images", "boxes", "vertices", "joints_3d", "joints_2d")
+        pictures, boxes, vertices, joints, places = self.read_people(rows, *columns, generator=generator)
         windows = jitter_windows(windows_on(boxes, PADDING, square=True), self.augmentation, generator, stretch=0.0)
         pixels = look(pictures, windows.grid(self.task.image_size, pictures.shape[1:3]))
         vertex_order = _mirrored_vertices()

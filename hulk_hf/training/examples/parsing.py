@@ -39,7 +39,8 @@ class ParsingExamples(FamilyExamples):
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; beyond the edge of a picture labels are 255, as released."""
-        pictures, boxes, parts = self.read(self.draw(generator, size), "images", "boxes", "parts")
+        rows = self.draw(generator, size)
+        pictures, boxes, parts = self.read_people(rows, "images", "boxes", "parts", generator=generator)
         windows = jitter_windows(windows_on(boxes, PADDING), self.augmentation, generator)
         grid = windows.grid(self.task.image_size, pictures.shape[1:3])
         labels = look_at_labels(parts, grid, outside=IGNORED)

@@ -23,7 +23,8 @@ class PoseExamples(FamilyExamples):
     def batch(self, generator: torch.Generator, size: int) -> dict[str, Any]:
         """See `FamilyExamples.batch`; also `part_shares` (B, patches, 20), see `make_crops`."""
         rows = self.draw(generator, size)
-        images, boxes, keypoints, parts = self.read(rows, "images", "boxes", "keypoints", "parts")
+        columns = ("images", "boxes", "keypoints", "parts")
+        images, boxes, keypoints, parts = self.read_people(rows, *columns, generator=generator)
         image_size, pairs = self.task.image_size, self.task.flip_pairs
         return make_crops(images, boxes, keypoints, parts, image_size, pairs, self.augmentation, generator)
 

@@ -1,0 +1,66 @@
+# Copyright 2026 The hulk_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody else beside a person: what crops of pictures with several people show, and those of one person do not.
+
+A network that has only seen people by themselves follows whoever is most visible. Here another person of the batch is
+cut out along its parts and put next to a person, mostly behind it, sometimes in front.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+_IN_FRONT = 0.25  # share of those who stand in front
+_NEAREST, _FARTHEST = 0.35, 1.1  # between the middles of two people, in means of their widths
+_HEIGHTS = (0.8, 1.15)  # of the other person, in those of the one it is put beside
+_LIFT = 0.08  # of its feet, up or down, in heights
+
+
+def add_bystanders(
+    images: torch.Tensor, boxes: torch.Tensor, parts: torch.Tensor, probability: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the person of another picture of the batch beside some.
+
+    Args:
+        images: Shape (B, H, W, 3), uint8.
+        boxes: Shape (B, 4), xywh of the person of each picture, in pixels.
+        parts: Shape (B, H, W), uint8: part of the person at each pixel, 0 elsewhere.
+        probability: Share of the pictures that somebody is added to.
+        generator: All randomness comes from here.
+
+    Returns:
+        Pictures and parts, of the same shapes: those of who is added count as background.
+    """
+    batch = len(images)
+    draws = torch.rand(6, batch, generator=generator)
+    chosen = torch.nonzero(draws[0] < probability)[:, 0]
+    if batch < 2 or not len(chosen):
+        return images, parts
+    _, front, side, near, height, lift = draws[:, chosen]
+    # Rows are drawn at random: the one before is anybody.
+    other = (chosen - 1) % batch
+    own, theirs = boxes[chosen].float(), boxes[other].float().clamp(min=1)
+    scale = own[:, 3] / theirs[:, 3] * (_HEIGHTS[0] + (_HEIGHTS[1] - _HEIGHTS[0]) * height)
+    distance = (_NEAREST + (_FARTHEST - _NEAREST) * near) * (own[:, 2] + scale * theirs[:, 2]) / 2
+    across = own[:, 0] + own[:, 2] / 2 + torch.where(side < 0.5, -1.0, 1.0) * distance
+    feet = own[:, 1] + own[:, 3] * (1 + _LIFT * (2 * lift - 1))
+
+    rows, columns = torch.arange(images.shape[1]) + 0.5, torch.arange(images.shape[2]) + 0.5
+    x = (columns - across[:, None]) / scale[:, None] + (theirs[:, :1] + theirs[:, 2:3] / 2)
+    y = (rows - feet[:, None]) / scale[:, None] + (theirs[:, 1:2] + theirs[:, 3:])
+    x, y = x / images.shape[2] * 2 - 1, y / images.shape[1] * 2 - 1
+    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
+    layers = torch.cat([images[other].permute(0, 3, 1, 2).float(), (parts[other, None] > 0).float()], dim=1)
+    layers = F.grid_sample(layers, grid, align_corners=False)
+
+    mask, before = layers[:, 3] > 0.5, front[:, None, None] < _IN_FRONT
+    covered = mask & (before | (parts[chosen] == 0))
+    images, parts = images.clone(), parts.clone()
+    pixels = layers[:, :3].permute(0, 2, 3, 1).round().to(images.dtype)
+    images[chosen] = torch.where(covered[..., None], pixels, images[chosen])
+    parts[chosen] = torch.where(covered, 0, parts[chosen])
+    return images, parts
+
+
+__all__ = ["add_bystanders"]
