@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of one task beside the joint one, with as many steps of each task and from the same start.
 
-    for family in parsing detection attributes caption action mesh pose-more; do hulk-hf train tiny-single-$family; done
-    python -m hulk_hf.experiments.single_tasks runs/tiny-joint-more runs/tiny-single-*/
+    ALONE="pose-more parsing detection attributes caption action mesh"
+    for name in $ALONE; do hulk-hf train tiny-single-$name; done
+    python -m hulk_hf.experiments.single_tasks runs/tiny-joint-more $(printf 'runs/tiny-single-%s ' $ALONE)
 
 The runs of the recipes `tiny-single-*` are those of `tiny-joint-more` with one task each. All of them start from the
 model that `tiny-joint` leaves, which has learned all tasks together already: what is compared is how to go on.
@@ -51,10 +52,10 @@ def write_report(figures: TaskFigures, steps: int) -> str:
     lines = [
         "# One task alone, or all together",
         "",
-        "Synthetic people of the test split. `joint` is the model of `tiny-joint-more`; `alone` are models that went on",
-        f"from the same start, the model of `tiny-joint`, with one task only: {steps:,} steps, and in them as many",
-        "samples of this task. `no look` is the most frequent or mean answer of training. One run each: differences of",
-        "one or two hundredths may be chance.",
+        "Synthetic people of the test split. `joint` is the model of `tiny-joint-more`; `alone` are models that went",
+        f"on from the same start, the model of `tiny-joint`, with one task only: {steps:,} steps, and in them as many",
+        "samples of this task. `no look` is the most frequent or mean answer of training. One run each: differences",
+        "of one or two hundredths may be chance.",
         "",
         format_tasks(figures),
         "",

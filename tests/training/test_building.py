@@ -118,9 +118,7 @@ def test_single_weights_of_a_loss_can_be_given():
 
 
 def test_a_run_to_go_on_from_has_to_be_there():
-    with pytest.raises(
-        ValueError, match=r"start_from: no folder 'runs/tiny-joint/model' here; .*train that one"
-    ):
+    with pytest.raises(ValueError, match=r"start_from: no folder 'runs/tiny-joint/model' here; .*train that one"):
         build_model(load_recipe("tiny-single-action"))
 
 
