@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,10 @@ from hulk_hf.result_files import write_whole
 from hulk_hf.results import Action, ImageResult, Person, Pose
 from hulk_hf.tracks import Boxes, OneEuroFilter, SkeletonWindows, Tracker, between
 from hulk_hf.video_files import VideoFrames, VideoWriter
+
+_BEYOND_BOX = 0.05  # share of a box by which joints may lie outside it
+_LOWEST_SCORE = 0.01  # of a joint that was found
+_FOUND_SCORE = 0.9
 
 
 @dataclass
@@ -238,7 +242,7 @@ class VideoAnalysis:
                 raw = np.array(frame.raw_keypoints[person.id])
                 smooth = known(raw, person.box[3] - person.box[1])
                 person.pose = replace(person.pose, keypoints=smooth.tolist())
-            skeletons[person.id] = _skeleton(person.pose)
+            skeletons[person.id] = _skeleton(person.pose, person.box)
         if self._names_actions:
             self._windows.add(skeletons)
 
@@ -259,8 +263,20 @@ class VideoAnalysis:
         self._actions |= {p.id: p.action for p in frame if p.id is not None and p.action is not None}
 
 
-def _skeleton(pose: Pose) -> list[list[float]]:
-    return [[x, y, score] for (x, y), score in zip(pose.keypoints, pose.keypoint_scores, strict=True)]
+def _skeleton(pose: Pose, box: Sequence[float]) -> np.ndarray:
+    """Joints (K, 3) as action recognition knows them: x, y and a score, all 0 where a joint was not found.
+
+    Those far outside the box (xyxy) are mostly somebody else's. Skeletons of data sets have scores near 0.9 wherever a
+    joint was found at all, while the peaks of a small network's heat maps are low: passed on, they would look like
+    another kind of clip.
+    """
+    joints = np.array([[*place, 0.0] for place in pose.keypoints])
+    low, high = np.array(box[:2]), np.array(box[2:])
+    margin = _BEYOND_BOX * (high - low)
+    inside = ((joints[:, :2] >= low - margin) & (joints[:, :2] <= high + margin)).all(axis=1)
+    found = inside & (np.array(pose.keypoint_scores) > _LOWEST_SCORE)
+    joints[:, 2] = _FOUND_SCORE
+    return joints * found[:, None]
 
 
 def predict_video(

@@ -18,7 +18,7 @@ import pytest
 import hulk_hf
 from hulk_hf.results import Person, Pose
 from hulk_hf.synthetic.video import VideoScene
-from hulk_hf.video import VideoAnalysis, VideoOptions, predict_video
+from hulk_hf.video import VideoAnalysis, VideoOptions, _skeleton, predict_video
 from hulk_hf.video_files import VideoFrames, VideoWriter
 
 FRAMES, RATE, SIZE = 48, 12.0, (180, 320)
@@ -138,6 +138,35 @@ def test_tracks_keep_their_identity(number, tmp_path):
     # One track per person from the first frame to the last. While somebody walks right in front of another, the two
     # boxes are nearly one, and the nearest true one may be the other's.
     assert all(max(counts.values()) > 0.7 * sum(counts.values()) for counts in owners.values()), owners
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_bundled_model_names_what_people_do(number, tmp_path):
+    """Two of the first four videos of the split; in the others some are named wrongly."""
+    scene = VideoScene(number, "test", num_frames=90, frame_rate=15.0)
+    truth = []
+    with VideoWriter(tmp_path / "film.mp4", 15.0) as writer:
+        for frame in scene:
+            writer.write(frame["image"])
+            truth.append(xyxy(frame))
+    predictor = hulk_hf.Predictor("pose,action", detector=TrueBoxes(truth, 5))
+    names: dict[int, Counter] = {}
+    owners: dict[int, Counter] = {}
+    for frame in VideoAnalysis(tmp_path / "film.mp4", predictor):
+        for person in frame:
+            distances = np.abs(truth[frame.index]["boxes"] - np.array(person.box)).sum(1)
+            owners.setdefault(person.id, Counter())[scene.actions[int(distances.argmin())]] += 1
+            if person.action is not None:
+                names.setdefault(person.id, Counter())[person.action.labels[0]] += 1
+    said = {owners[track].most_common(1)[0][0]: counts.most_common(1)[0][0] for track, counts in names.items()}
+    assert said == {action: action for action in scene.actions}, names
+
+
+def test_joints_outside_a_box_are_not_found_and_low_scores_do_not_count():
+    places = [[50.0, 50.0], [104.0, 50.0], [106.0, 50.0], [50.0, -1.0], [20.0, 30.0]]
+    pose = Pose(places, [0.2, 0.9, 0.9, 0.3, 0.0], [], 1.0)
+    joints = _skeleton(pose, (0.0, 0.0, 100.0, 100.0))
+    assert joints.tolist() == [[50, 50, 0.9], [104, 50, 0.9], [0, 0, 0], [50, -1, 0.9], [0, 0, 0]]
 
 
 def test_lines_and_drawn_video(film, tmp_path):
