@@ -49,12 +49,17 @@ def scene() -> VideoScene:
 def film(scene, tmp_path_factory):
     """The video as a file, and the true boxes (xyxy) and numbers of its frames."""
     path = tmp_path_factory.mktemp("film") / "three.mp4"
+    return path, record(scene, path)
+
+
+def record(scene: VideoScene, path) -> list[dict]:
+    """Write a video; what is known of its frames."""
     truth = []
-    with VideoWriter(path, RATE) as writer:
+    with VideoWriter(path, scene.frame_rate) as writer:
         for frame in scene:
             writer.write(frame["image"])
             truth.append(xyxy(frame))
-    return path, truth
+    return truth
 
 
 def xyxy(frame: dict) -> dict:
@@ -121,11 +126,7 @@ def test_colours_survive(tmp_path):
 @pytest.mark.parametrize("number", [0, 2])
 def test_tracks_keep_their_identity(number, tmp_path):
     scene = VideoScene(number, "test", num_frames=75, frame_rate=15.0, size=SIZE)
-    truth = []
-    with VideoWriter(tmp_path / "film.mp4", 15.0) as writer:
-        for frame in scene:
-            writer.write(frame["image"])
-            truth.append(xyxy(frame))
+    truth = record(scene, tmp_path / "film.mp4")
     owners: dict[int, Counter] = {}
     frames = list(VideoAnalysis(tmp_path / "film.mp4", Standing(TrueBoxes(truth, 5))))
     assert [frame.index for frame in frames] == list(range(75)) and frames[30].time == pytest.approx(2.0)
@@ -144,11 +145,7 @@ def test_tracks_keep_their_identity(number, tmp_path):
 def test_the_bundled_model_names_what_people_do(number, tmp_path):
     """Two of the first four videos of the split; in the others some are named wrongly."""
     scene = VideoScene(number, "test", num_frames=90, frame_rate=15.0)
-    truth = []
-    with VideoWriter(tmp_path / "film.mp4", 15.0) as writer:
-        for frame in scene:
-            writer.write(frame["image"])
-            truth.append(xyxy(frame))
+    truth = record(scene, tmp_path / "film.mp4")
     predictor = hulk_hf.Predictor("pose,action", detector=TrueBoxes(truth, 5))
     names: dict[int, Counter] = {}
     owners: dict[int, Counter] = {}
