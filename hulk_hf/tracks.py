@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -131,7 +131,7 @@ class SkeletonWindows:
         self.length, self.shortest, self.joints = length, shortest, joints
         self._held: dict[int, deque[np.ndarray]] = {}
 
-    def add(self, skeletons: Mapping[int, Sequence[Sequence[float]]]) -> None:
+    def add(self, skeletons: Mapping[int, np.ndarray]) -> None:
         """Add a frame: number -> joints (K, 3) as (x, y, score); who is not in it is forgotten after a window."""
         for number, skeleton in skeletons.items():
             self._held.setdefault(number, deque(maxlen=self.length)).append(np.asarray(skeleton, np.float32))
