@@ -22,6 +22,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hulk_hf.modeling.person_detectors_hulk import HulkPersonDetector
+from hulk_hf.modeling.skeleton_geometry_hulk import SCORE_FLOOR
 from hulk_hf.prediction import Predictor
 from hulk_hf.result_files import write_whole
 from hulk_hf.results import Action, ImageResult, Person, Pose
@@ -29,7 +30,6 @@ from hulk_hf.tracks import Boxes, OneEuroFilter, SkeletonWindows, Tracker, betwe
 from hulk_hf.video_files import VideoFrames, VideoWriter
 
 _BEYOND_BOX = 0.05  # share of a box by which joints may lie outside it
-_LOWEST_SCORE = 0.01  # of a joint that was found
 _FOUND_SCORE = 0.9
 
 
@@ -266,7 +266,7 @@ class VideoAnalysis:
 def _skeleton(pose: Pose, box: Sequence[float]) -> np.ndarray:
     """Joints (K, 3) as action recognition knows them: x, y and a score, all 0 where a joint was not found.
 
-    Those far outside the box (xyxy) are mostly somebody else's. Skeletons of data sets have scores near 0.9 wherever a
+    Those outside the box (xyxy) are mostly somebody else's. Skeletons of data sets have scores near 0.9 wherever a
     joint was found at all, while the peaks of a small network's heat maps are low: passed on, they would look like
     another kind of clip.
     """
@@ -274,7 +274,7 @@ def _skeleton(pose: Pose, box: Sequence[float]) -> np.ndarray:
     low, high = np.array(box[:2]), np.array(box[2:])
     margin = _BEYOND_BOX * (high - low)
     inside = ((joints[:, :2] >= low - margin) & (joints[:, :2] <= high + margin)).all(axis=1)
-    found = inside & (np.array(pose.keypoint_scores) > _LOWEST_SCORE)
+    found = inside & (np.array(pose.keypoint_scores) > SCORE_FLOOR)
     joints[:, 2] = _FOUND_SCORE
     return joints * found[:, None]
 

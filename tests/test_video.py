@@ -141,22 +141,33 @@ def test_tracks_keep_their_identity(number, tmp_path):
     assert all(max(counts.values()) > 0.7 * sum(counts.values()) for counts in owners.values()), owners
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_bundled_model_names_what_people_do(number, tmp_path):
-    """Two of the first four videos of the split; in the others some are named wrongly."""
-    scene = VideoScene(number, "test", num_frames=90, frame_rate=15.0)
-    truth = record(scene, tmp_path / "film.mp4")
+def names_of_actions(scene: VideoScene, path) -> dict[str, Counter]:
+    """Action -> what is said of who does it, frame by frame, by the bundled model with true boxes."""
+    truth = record(scene, path)
     predictor = hulk_hf.Predictor("pose,action", detector=TrueBoxes(truth, 5))
     names: dict[int, Counter] = {}
     owners: dict[int, Counter] = {}
-    for frame in VideoAnalysis(tmp_path / "film.mp4", predictor):
+    for frame in VideoAnalysis(path, predictor):
         for person in frame:
             distances = np.abs(truth[frame.index]["boxes"] - np.array(person.box)).sum(1)
             owners.setdefault(person.id, Counter())[scene.actions[int(distances.argmin())]] += 1
             if person.action is not None:
                 names.setdefault(person.id, Counter())[person.action.labels[0]] += 1
-    said = {owners[track].most_common(1)[0][0]: counts.most_common(1)[0][0] for track, counts in names.items()}
-    assert said == {action: action for action in scene.actions}, names
+    said: dict[str, Counter] = {}
+    for track, counts in names.items():
+        said.setdefault(owners[track].most_common(1)[0][0], Counter()).update(counts)
+    return said
+
+
+def test_the_bundled_model_names_most_of_what_people_do(tmp_path):
+    right = []
+    for number in range(4):
+        scene = VideoScene(number, "test", num_frames=90, frame_rate=15.0)
+        for action, said in names_of_actions(scene, tmp_path / f"{number}.mp4").items():
+            right.append((number, action, said.most_common(1)[0][0] == action))
+    assert len(right) == 12, right
+    # README's figure is 9; other processors round otherwise, and two of them are close.
+    assert sum(named for _, _, named in right) >= 8, right
 
 
 def test_joints_outside_a_box_are_not_found_and_low_scores_do_not_count():

@@ -82,7 +82,7 @@ def fit(
     single = model.for_family(examples.task.family)
     vectors = [parameter for parameter in parameters if parameter.ndim == 1]
     groups = [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
+        {"params": [parameter for parameter in parameters if parameter.ndim != 1]},
         {"params": vectors, "lr": learning_rate * vector_rate},
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98))

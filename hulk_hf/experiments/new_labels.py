@@ -59,9 +59,9 @@ ATTRIBUTES = {
 _SIGMA = 0.08  # of every joint: between COCO's for wrists and for hips
 _SEEN = 0.002  # share of the picture from which a part counts as seen
 _FAMILIES = {"pose": (PoseExamples, tuple(JOINTS), "OKS"), "attributes": (AttributeExamples, tuple(ATTRIBUTES), "mA")}
-# Of parameters with one axis. The norm over labels takes mean and scale from the labels of the task, so that with
-# others its weights and biases do not fit: they are to move by whole units, in steps of the rate. Of 10 and 30, the
-# first did better on validation people. Maps of joints have no threshold to be found.
+# Factors of the learning rate of parameters with one axis. New attributes need other biases than the known ones they
+# start from, by whole units, and at the usual rate 150 steps do not get there: of 10 and 30, the first did better on
+# validation people. Maps of joints have no threshold to be found.
 _VECTOR_RATES = {"pose": 1.0, "attributes": 10.0}
 
 

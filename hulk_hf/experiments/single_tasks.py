@@ -3,6 +3,7 @@
 """Models of one task beside the joint one, with as many steps of each task and from the same start.
 
     ALONE="pose-more parsing detection attributes caption action mesh"
+    hulk-hf train tiny-joint-more model.start_from=runs/tiny-joint/model
     for name in $ALONE; do hulk-hf train tiny-single-$name; done
     python -m hulk_hf.experiments.single_tasks runs/tiny-joint-more $(printf 'runs/tiny-single-%s ' $ALONE)
 
@@ -20,9 +21,13 @@ from typing import Any
 from hulk_hf.task_figures import TaskFigures, compare_tasks, format_tasks
 
 
-def steps_of_tasks(run: Path) -> dict[str, tuple[Any, ...]]:
-    """Task name -> (steps, samples, size of the input) of a finished run."""
-    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+def read_recipe(run: Path) -> dict[str, Any]:
+    """The recipe of a run."""
+    return json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+
+
+def steps_of_tasks(recipe: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Task name -> (steps, samples, size of the input) of a recipe."""
     steps = sum(stage["steps"] for stage in recipe["stages"])
     return {
         task["name"]: (steps, steps * task["slots"] * task["batch_size"], task["image_size"])
@@ -31,15 +36,25 @@ def steps_of_tasks(run: Path) -> dict[str, tuple[Any, ...]]:
 
 
 def check_same_steps(joint: Path, alone: list[Path]) -> None:
-    """Raises ValueError unless runs of one task had as many steps and samples of it as the joint run, as large.
+    """Check that runs of one task can be compared with a joint one.
 
     Args:
         joint: Folder of the joint run.
         alone: Folders of the runs of one task.
+
+    Raises:
+        ValueError: A run had not as many steps and samples of its task, or samples of another size, or it started
+            elsewhere. A joint run that started from `bundled` is believed: which model that was, nobody can tell.
     """
-    expected = steps_of_tasks(joint)
+    recipe = read_recipe(joint)
+    expected, start = steps_of_tasks(recipe), recipe["model"]["start_from"]
     for run in alone:
-        for task, own in steps_of_tasks(run).items():
+        other = read_recipe(run)
+        if start not in ("bundled", other["model"]["start_from"]):
+            raise ValueError(
+                f"alone: {run} started from {other['model']['start_from']!r}, expected {start!r} as in {joint}"
+            )
+        for task, own in steps_of_tasks(other).items():
             if own != expected.get(task):
                 raise ValueError(
                     f"alone: {run} has (steps, samples, image_size) {own} of {task!r}, expected "
@@ -47,15 +62,22 @@ def check_same_steps(joint: Path, alone: list[Path]) -> None:
                 )
 
 
-def write_report(figures: TaskFigures, steps: int) -> str:
-    """The table, and what it is a table of."""
+def write_report(figures: TaskFigures, joint: str, start: str, steps: int) -> str:
+    """The table, and what it is a table of.
+
+    Args:
+        figures: From `compare_tasks`.
+        joint: Name of the joint recipe.
+        start: What the runs of one task started from.
+        steps: Of each run.
+    """
     lines = [
         "# One task alone, or all together",
         "",
-        "Synthetic people of the test split. `joint` is the model of `tiny-joint-more`; `alone` are models that went",
-        f"on from the same start, the model of `tiny-joint`, with one task only: {steps:,} steps, and in them as many",
-        "samples of this task. `no look` is the most frequent or mean answer of training. One run each: differences",
-        "of one or two hundredths may be chance.",
+        f"Synthetic people of the test split. `joint` is the model of `{joint}`; `alone` are models that went on from",
+        f"the same start, `{start}`, with one task only: {steps:,} steps, and in them as many samples of",
+        "this task. `no look` is the most frequent or mean answer of training. One run each: differences of one or",
+        "two hundredths may be chance.",
         "",
         format_tasks(figures),
         "",
@@ -77,7 +99,9 @@ def main() -> None:
     figures = compare_tasks(given.joint / "model", models, given.samples, cache=given.cache)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "single_tasks.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    report = write_report(figures, next(iter(steps_of_tasks(given.joint).values()))[0])
+    recipe = read_recipe(given.joint)
+    steps = sum(stage["steps"] for stage in recipe["stages"])
+    report = write_report(figures, recipe["name"], read_recipe(given.alone[0])["model"]["start_from"], steps)
     (given.output / "single_tasks.md").write_text(report, encoding="utf-8")
     print(report)
 
@@ -85,4 +109,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["check_same_steps", "steps_of_tasks", "write_report"]
+__all__ = ["check_same_steps", "read_recipe", "steps_of_tasks", "write_report"]

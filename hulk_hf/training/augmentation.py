@@ -39,9 +39,9 @@ class Augmentation:
         erase_probability: Share of samples that get one random rectangle of noise.
         bystander_probability: Share of samples of one person that get somebody else beside or behind it, see
             `hulk_hf.training.examples.bystanders`.
-        joint_noise: Largest error of the joints of skeletons, as a share of the size of the person; see
-            `hulk_hf.training.examples.joint_noise`. All else is about pictures: skeletons are turned, scaled and
-            mirrored as released.
+        joint_noise: About the standard deviation of the joints of skeletons in the worst clips, twice that at the
+            wrists, as a share of the size of the person; see `hulk_hf.training.examples.joint_noise`. All else is
+            about pictures: skeletons are turned, scaled and mirrored as released.
     """
 
     scale: tuple[float, float] = (0.75, 1.35)

@@ -10,8 +10,10 @@ import torch
 
 pytest.importorskip("peft")
 from hulk_hf.experiments import new_domain, new_labels  # noqa: E402 - needs peft
-from hulk_hf.experiments.fitting import mean_and_spread, render_people  # noqa: E402
+from hulk_hf.experiments.fitting import fit, mean_and_spread, render_people  # noqa: E402
+from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis  # noqa: E402
 from hulk_hf.training.building import build_model, save_model  # noqa: E402
+from hulk_hf.training.examples.pose import PoseExamples  # noqa: E402
 from hulk_hf.training.recipe import Recipe, TaskRecipe  # noqa: E402
 
 SIZE = (64, 48)
@@ -86,6 +88,18 @@ def test_names_are_put_beside_random_features(checkpoint, cache, monkeypatch):
     assert pose["named"][0]["before"] != pose["random"][0]["before"]
     margin = pose["named"][0]["after"] - pose["random"][0]["after"]
     assert f"* pose: named minus random, after: {margin:.3f}." in new_labels.write_report(results, 2)
+
+
+def test_vectors_have_a_rate_of_their_own(checkpoint, cache):
+    model = HulkForHumanAnalysis.from_pretrained(checkpoint)
+    people = render_people("train", 4, 0, cache=cache)
+    examples = PoseExamples(model.hulk.resolve_task(family="pose"), people, people)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    fit(model, list(model.parameters()), examples, 10, 4, 1e-3, vector_rate=0.0)
+    moved = {
+        parameter.ndim for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])
+    }
+    assert moved and 1 not in moved
 
 
 def test_a_single_number_has_no_spread():

@@ -45,9 +45,17 @@ def test_runs_with_other_steps_are_refused(tmp_path):
         check_same_steps(joint, [pose, short])
     with pytest.raises(ValueError, match="of 'pose-coco', expected None"):
         check_same_steps(mesh, [pose])
+    elsewhere = stored(tmp_path / "elsewhere", "tiny-single-mesh", "model.start_from=runs/other/model")
+    check_same_steps(joint, [elsewhere])  # "bundled" is whatever was bundled then
+    again = stored(tmp_path / "again", "tiny-joint-more", "model.start_from=runs/tiny-joint/model")
+    with pytest.raises(ValueError, match="started from 'runs/other/model', expected 'runs/tiny-joint/model' as in"):
+        check_same_steps(again, [pose, elsewhere])
 
 
 def test_the_report_has_all_three_answers():
     answers = {"no look": {"OKS": 0.2, "n": 7}, "alone": {"OKS": 0.45}, "joint": {"OKS": 0.5}}
-    report = write_report({"pose-coco": answers}, 1000)
-    assert "| pose-coco | OKS | 7 | 0.200 | 0.450 | 0.500 |" in report and "1,000 steps" in report
+    report = write_report({"pose-coco": answers}, "together", "runs/start/model", 1000)
+    assert (
+        "| pose-coco | OKS | 7 | 0.200 | 0.450 | 0.500 |" in report
+        and "`runs/start/model`, with one task only: 1,000 steps" in report
+    )

@@ -11,11 +11,12 @@ import torch
 
 from hulk_hf.metrics.action import mean_class_accuracy, top_k_accuracy
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
+from hulk_hf.modeling.skeleton_geometry_hulk import SCORE_FLOOR
 from hulk_hf.modeling.tasks_hulk import HulkTask
 from hulk_hf.synthetic.tasks import NUM_FRAMES
 from hulk_hf.training.augmentation import Augmentation
 from hulk_hf.training.examples.base import Arrays, FamilyExamples
-from hulk_hf.training.examples.joint_noise import MISSING, unsettle_joints
+from hulk_hf.training.examples.joint_noise import unsettle_joints
 
 _SMALLEST_RANGE = 10.0  # pixels that a clip has to reach over to be scaled
 _ROTATION = 0.3  # radians
@@ -111,7 +112,7 @@ def normalise_clips(keypoints: torch.Tensor, lengths: torch.Tensor) -> torch.Ten
     """
     places, scores = keypoints[..., :2], keypoints[..., 2:]
     there = torch.arange(keypoints.shape[2])[None, :] < lengths[:, None]
-    found = (scores > MISSING) & there[:, None, :, None, None]
+    found = (scores > SCORE_FLOOR) & there[:, None, :, None, None]
     low = torch.where(found, places, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
     high = torch.where(found, places, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
     extent = high - low

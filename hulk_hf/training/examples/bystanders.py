@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody else beside a person: what crops of pictures with several people show, and those of one person do not.
 
-A network that has only seen people by themselves follows whoever is most visible. Here another person of the batch is
-cut out along its parts and put next to a person, mostly behind it, sometimes in front.
+Rendered people have company in a quarter of the pictures, mostly small or at the border; a network that learns from
+these follows whoever is most visible. Here another person of the batch is cut out along its parts and put next to a
+person, mostly behind it, sometimes in front. What people carry is no part of them: it stays behind where they are cut
+out, and somebody behind a person covers what that one carries.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 _IN_FRONT = 0.25  # share of those who stand in front
+_COVERED = 0.35  # share of a person that somebody in front may cover; more than that, and it goes behind
 _NEAREST, _FARTHEST = 0.35, 1.1  # between the middles of two people, in means of their widths
 _HEIGHTS = (0.8, 1.15)  # of the other person, in those of the one it is put beside
 _LIFT = 0.08  # of its feet, up or down, in heights
@@ -26,11 +29,12 @@ def add_bystanders(
         images: Shape (B, H, W, 3), uint8.
         boxes: Shape (B, 4), xywh of the person of each picture, in pixels.
         parts: Shape (B, H, W), uint8: part of the person at each pixel, 0 elsewhere.
-        probability: Share of the pictures that somebody is added to.
+        probability: Share of the pictures that somebody is added to; a picture alone in its batch gets nobody.
         generator: All randomness comes from here.
 
     Returns:
-        Pictures and parts, of the same shapes: those of who is added count as background.
+        Pictures and parts, of the same shapes: those of who is added count as background. Boxes and whatever else is
+        known of a person stay as they are.
     """
     batch = len(images)
     draws = torch.rand(6, batch, generator=generator)
@@ -40,10 +44,11 @@ def add_bystanders(
     _, front, side, near, height, lift = draws[:, chosen]
     # Rows are drawn at random: the one before is anybody.
     other = (chosen - 1) % batch
-    own, theirs = boxes[chosen].float(), boxes[other].float().clamp(min=1)
+    own, theirs = boxes[chosen].float(), boxes[other].float()
     scale = own[:, 3] / theirs[:, 3] * (_HEIGHTS[0] + (_HEIGHTS[1] - _HEIGHTS[0]) * height)
     distance = (_NEAREST + (_FARTHEST - _NEAREST) * near) * (own[:, 2] + scale * theirs[:, 2]) / 2
     across = own[:, 0] + own[:, 2] / 2 + torch.where(side < 0.5, -1.0, 1.0) * distance
+    # Boxes end where a person does or, if it is cut off there, at the border: then this is not where its feet are.
     feet = own[:, 1] + own[:, 3] * (1 + _LIFT * (2 * lift - 1))
 
     rows, columns = torch.arange(images.shape[1]) + 0.5, torch.arange(images.shape[2]) + 0.5
@@ -54,8 +59,10 @@ def add_bystanders(
     layers = torch.cat([images[other].permute(0, 3, 1, 2).float(), (parts[other, None] > 0).float()], dim=1)
     layers = F.grid_sample(layers, grid, align_corners=False)
 
-    mask, before = layers[:, 3] > 0.5, front[:, None, None] < _IN_FRONT
-    covered = mask & (before | (parts[chosen] == 0))
+    mask, person = layers[:, 3] > 0.5, parts[chosen] > 0
+    hidden = (mask & person).sum(dim=(1, 2)) / person.sum(dim=(1, 2)).clamp(min=1)
+    before = (front < _IN_FRONT) & (hidden < _COVERED)
+    covered = mask & (before[:, None, None] | ~person)
     images, parts = images.clone(), parts.clone()
     pixels = layers[:, :3].permute(0, 2, 3, 1).round().to(images.dtype)
     images[chosen] = torch.where(covered[..., None], pixels, images[chosen])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-MISSING = 0.01  # score up to which a joint counts as not found
+from hulk_hf.modeling.skeleton_geometry_hulk import SCORE_FLOOR
 
 _KNOT = 4  # frames between two independent values of what changes slowly
 _WRISTS = (9, 10)
@@ -26,8 +26,8 @@ def unsettle_joints(keypoints: torch.Tensor, noise: float, generator: torch.Gene
 
     Args:
         keypoints: Shape (B, M, T, 17, 3), COCO's joints: x and y in pixels, and score, 0 where not found.
-        noise: Standard deviation of an error in the worst clips, as a share of the person's size: the root of the
-            area of the box of its joints, on average over the frames.
+        noise: About the standard deviation of an error in the worst clips, twice that at the wrists, as a share of
+            the person's size: the root of the area of the box of its joints, on average over the frames.
         generator: All randomness comes from here.
 
     Returns:
@@ -35,11 +35,11 @@ def unsettle_joints(keypoints: torch.Tensor, noise: float, generator: torch.Gene
     """
     batch, persons, frames = keypoints.shape[:3]
     places, scores = keypoints[..., :2], keypoints[..., 2:]
-    found = scores > MISSING
+    found = scores > SCORE_FLOOR
     weakness = torch.rand(batch, 1, 1, 1, 1, generator=generator)
 
     def slow(*shape: int) -> torch.Tensor:
-        """Standard normal values (B, M, T, *shape) that last for some frames."""
+        """Normal values (B, M, T, *shape) that last for some frames; their variance is 1 at the knots."""
         knots = torch.randn(batch * persons, frames // _KNOT + 2, *shape, generator=generator).flatten(2)
         between = F.interpolate(knots.transpose(1, 2), size=frames, mode="linear", align_corners=True)
         return between.transpose(1, 2).reshape(batch, persons, frames, *shape)
@@ -58,7 +58,7 @@ def unsettle_joints(keypoints: torch.Tensor, noise: float, generator: torch.Gene
             swapped[..., limb, None, None], moved[:, :, :, others], moved[:, :, :, joints]
         )
     lost = torch.special.ndtr(slow(1)) < _LOST * torch.rand(batch, 1, 1, 1, generator=generator) * weakness[..., 0]
-    return torch.where((moved[..., 2:] > MISSING) & ~lost[..., None], moved, 0.0)
+    return torch.where((moved[..., 2:] > SCORE_FLOOR) & ~lost[..., None], moved, 0.0)
 
 
 def _sizes(places: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -71,4 +71,4 @@ def _sizes(places: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     return mean[..., None, None, None]
 
 
-__all__ = ["MISSING", "unsettle_joints"]
+__all__ = ["unsettle_joints"]
