@@ -58,11 +58,13 @@ ATTRIBUTES = {
 }
 _SIGMA = 0.08  # of every joint: between COCO's for wrists and for hips
 _SEEN = 0.002  # share of the picture from which a part counts as seen
-_FAMILIES = {"pose": (PoseExamples, tuple(JOINTS), "OKS"), "attributes": (AttributeExamples, tuple(ATTRIBUTES), "mA")}
-# Factors of the learning rate of parameters with one axis. New attributes need other biases than the known ones they
-# start from, by whole units, and at the usual rate 150 steps do not get there: of 10 and 30, the first did better on
-# validation people. Maps of joints have no threshold to be found.
-_VECTOR_RATES = {"pose": 1.0, "attributes": 10.0}
+# Family -> examples, new names, figure, and factor of the learning rate of parameters with one axis. New attributes
+# need other biases than the known ones they start from, by whole units, and at the usual rate 150 steps do not get
+# there: of 10 and 30, the first did better on validation people. Maps of joints have no threshold to be found.
+_FAMILIES = {
+    "pose": (PoseExamples, tuple(JOINTS), "OKS", 1.0),
+    "attributes": (AttributeExamples, tuple(ATTRIBUTES), "mA", 10.0),
+}
 
 
 def relabel(people: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -94,7 +96,7 @@ def run_arm(
     anew: bool = False,
 ) -> dict[str, float]:
     """The main figure of a task before and after a few people were learned from; `anew`: its head starts at random."""
-    kind, names, figure = _FAMILIES[family]
+    kind, names, figure, vector_rate = _FAMILIES[family]
     model = HulkForHumanAnalysis.from_pretrained(checkpoint).eval()
     fields: dict[str, Any] = {"sigmas": (_SIGMA,) * len(names)} if family == "pose" else {}
     task = model.add_task(f"{family}-new", names, text_features=features, blend=not anew, **fields)
@@ -109,7 +111,7 @@ def run_arm(
     before = examples.evaluate(model)[figure]
     adapted = add_adapter(model, [task.name])
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
-    fit(model, trained, examples, steps, 20, learning_rate, seed, _VECTOR_RATES[family])
+    fit(model, trained, examples, steps, 20, learning_rate, seed, vector_rate)
     return {"before": before, "after": examples.evaluate(model)[figure], "no look": examples.baseline()[figure]}
 
 
@@ -125,7 +127,7 @@ def run_experiment(
     """Family -> `named` or `random` -> seed -> figures. A seed decides examples, random features and updates."""
     results: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
     test = relabel(render_people("test", tested, 0, cache=cache))
-    for family, (_, names, _) in _FAMILIES.items():
+    for family, (_, names, *_) in _FAMILIES.items():
         named = encode_names(names, encoder)
         for seed in seeds:
             people = relabel(render_people("train", EXAMPLES, 1000 + seed, cache=cache))

@@ -16,22 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from hulk_hf.task_figures import TaskFigures, compare_tasks, format_tasks
+from hulk_hf.training.recipe import Recipe, load_recipe
 
 
-def read_recipe(run: Path) -> dict[str, Any]:
-    """The recipe of a run."""
-    return json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-
-
-def steps_of_tasks(recipe: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """Task name -> (steps, samples, size of the input) of a recipe."""
-    steps = sum(stage["steps"] for stage in recipe["stages"])
+def steps_of_tasks(recipe: Recipe) -> dict[str, tuple[int, list[int], list[tuple[int, int] | None]]]:
+    """Task name -> steps of a recipe, and samples per step and size of the input in each of its stages."""
+    stages = [recipe.tasks_at(index) for index in range(len(recipe.stages))]
     return {
-        task["name"]: (steps, steps * task["slots"] * task["batch_size"], task["image_size"])
-        for task in recipe["tasks"]
+        tasks[0].name: (
+            recipe.total_steps,
+            [task.slots * task.batch_size for task in tasks],
+            [task.image_size for task in tasks],
+        )
+        for tasks in zip(*stages, strict=True)
     }
 
 
@@ -46,18 +45,16 @@ def check_same_steps(joint: Path, alone: list[Path]) -> None:
         ValueError: A run had not as many steps and samples of its task, or samples of another size, or it started
             elsewhere. A joint run that started from `bundled` is believed: which model that was, nobody can tell.
     """
-    recipe = read_recipe(joint)
-    expected, start = steps_of_tasks(recipe), recipe["model"]["start_from"]
+    recipe = load_recipe(joint / "recipe.json")
+    expected, start = steps_of_tasks(recipe), recipe.model.start_from
     for run in alone:
-        other = read_recipe(run)
-        if start not in ("bundled", other["model"]["start_from"]):
-            raise ValueError(
-                f"alone: {run} started from {other['model']['start_from']!r}, expected {start!r} as in {joint}"
-            )
+        other = load_recipe(run / "recipe.json")
+        if start not in ("bundled", other.model.start_from):
+            raise ValueError(f"alone: {run} started from {other.model.start_from!r}, expected {start!r} as in {joint}")
         for task, own in steps_of_tasks(other).items():
             if own != expected.get(task):
                 raise ValueError(
-                    f"alone: {run} has (steps, samples, image_size) {own} of {task!r}, expected "
+                    f"alone: {run} has (steps, samples per step, image_size) {own} of {task!r}, expected "
                     f"{expected.get(task)} as in {joint}"
                 )
 
@@ -76,8 +73,8 @@ def write_report(figures: TaskFigures, joint: str, start: str, steps: int) -> st
         "",
         f"Synthetic people of the test split. `joint` is the model of `{joint}`; `alone` are models that went on from",
         f"the same start, `{start}`, with one task only: {steps:,} steps, and in them as many samples of",
-        "this task. `no look` is the most frequent or mean answer of training. One run each: differences of one or",
-        "two hundredths may be chance.",
+        "this task. `no look` is the most frequent or mean answer of training. One run each: how far runs lie",
+        "apart by chance is not known.",
         "",
         format_tasks(figures),
         "",
@@ -99,9 +96,8 @@ def main() -> None:
     figures = compare_tasks(given.joint / "model", models, given.samples, cache=given.cache)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "single_tasks.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    recipe = read_recipe(given.joint)
-    steps = sum(stage["steps"] for stage in recipe["stages"])
-    report = write_report(figures, recipe["name"], read_recipe(given.alone[0])["model"]["start_from"], steps)
+    recipe, other = (load_recipe(run / "recipe.json") for run in (given.joint, given.alone[0]))
+    report = write_report(figures, recipe.name, str(other.model.start_from), recipe.total_steps)
     (given.output / "single_tasks.md").write_text(report, encoding="utf-8")
     print(report)
 
@@ -109,4 +105,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["check_same_steps", "read_recipe", "steps_of_tasks", "write_report"]
+__all__ = ["check_same_steps", "steps_of_tasks", "write_report"]
