@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import datasets
 
 SEED_STRIDE = 10_000_000  # samples per seed of a data set; different seeds never share a sample
-GENERATOR_VERSION = 4  # rises whenever the same seed gives another picture, so that old caches are not reused
+# Rises whenever the same seed gives another picture, or more is told of it, so that old caches are not reused.
+GENERATOR_VERSION = 5
 SCENE_VERSION = GENERATOR_VERSION - 3  # the same for scenes, where people stand: it rises with the former
 
 
@@ -102,6 +103,7 @@ def dataset_features() -> datasets.Features:
             "bbox": List(Value("float32"), length=4),
             "keypoints": Array2D((17, 3), "float32"),
             "parts": Image(),
+            "layers": Image(),
             "area": Value("int32"),
             "stance": Value("string"),
             "attributes": List(Value("int8"), length=len(ATTRIBUTES)),
@@ -136,14 +138,15 @@ def build_dataset(
 class PersonArrays:
     """Samples as memory-mapped arrays, opened by `render_arrays`.
 
-    `images` (N, H, W, 3) uint8, `parts` (N, H, W) uint8, `boxes` (N, 4) float32 xywh, `keypoints` (N, 17, 3) float32,
-    `areas` (N,) int64, `attributes` (N, A) int8, `captions` (N, 3) of ASCII bytes, padded with zeros,
-    `vertices` (N, 500, 3) float32, `joints_3d` (N, 14, 4) and `joints_2d` (N, 14, 3) float32; values as in
+    `images` (N, H, W, 3) uint8, `parts` and `layers` (N, H, W) uint8, `boxes` (N, 4) float32 xywh, `keypoints`
+    (N, 17, 3) float32, `areas` (N,) int64, `attributes` (N, A) int8, `captions` (N, 3) of ASCII bytes, padded with
+    zeros, `vertices` (N, 500, 3) float32, `joints_3d` (N, 14, 4) and `joints_2d` (N, 14, 3) float32; values as in
     `render_person`.
     """
 
     images: np.ndarray
     parts: np.ndarray
+    layers: np.ndarray
     boxes: np.ndarray
     keypoints: np.ndarray
     areas: np.ndarray
@@ -200,6 +203,7 @@ def _person_shapes(size: tuple[int, int]) -> dict[str, tuple[tuple[int, ...], An
     return {
         "images": ((*size, 3), np.uint8),
         "parts": (size, np.uint8),
+        "layers": (size, np.uint8),
         "boxes": ((4,), np.float32),
         "keypoints": ((17, 3), np.float32),
         "areas": ((), np.int64),
@@ -243,6 +247,7 @@ _KINDS = {
         columns={
             "images": "image",
             "parts": "parts",
+            "layers": "layers",
             "boxes": "bbox",
             "keypoints": "keypoints",
             "areas": "area",

@@ -240,6 +240,7 @@ def _compose(rng: np.random.Generator, split: str, size: tuple[int, int], domain
     if domain is not None:
         picture *= np.float32(domain.exposure)
     hidden = np.zeros(size, bool)
+    layers = ((layer.labels > 0) | (layer.things > 0)).astype(np.uint8)
     in_front = None
     if rng.random() < 0.25:
         near = bool(rng.random() < 0.6)
@@ -257,6 +258,7 @@ def _compose(rng: np.random.Generator, split: str, size: tuple[int, int], domain
         colour, mask = occluders
         picture += mask[..., None] * (colour - picture)
         hidden |= mask > 0.5
+    layers[hidden] = 2
     parts = np.where(hidden, 0, layer.labels).astype(np.uint8)
     keypoints = _visible_keypoints(figure, camera, layer, hidden)
     if (parts > 0).mean() < _SMALLEST_AREA or (keypoints[:, 2] > 0).sum() < _FEWEST_KEYPOINTS:
@@ -269,6 +271,7 @@ def _compose(rng: np.random.Generator, split: str, size: tuple[int, int], domain
         "bbox": box_of_mask(parts > 0),
         "keypoints": keypoints,
         "parts": parts,
+        "layers": layers,
         "area": int((parts > 0).sum()),
         "stance": figure.pose.stance,
         "attributes": attributes_of(facts),
@@ -298,6 +301,7 @@ def render_person(
         * `keypoints`: (17, 3) float32, COCO's x, y (integers are pixel centres) and visibility: 2 visible, 1 hidden by
           the person or something else, 0 outside the picture (then x = y = 0);
         * `parts`: (H, W) uint8 with the 20 classes of LIP (`wardrobe.LIP_LABELS`), 0 where the person isn't visible;
+        * `layers`: (H, W) uint8, 0 behind the person, 1 the person with what it carries, 2 in front of it;
         * `area`: visible pixels;
         * `stance`: name of the stance (`poses.STANCES`);
         * `attributes`: (A,) int8, for each of `attributes.ATTRIBUTES` 1 or 0, or -1 if it can't be seen;

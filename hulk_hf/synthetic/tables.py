@@ -223,7 +223,7 @@ def _scene_table(features: Callable[[], datasets.Features], record: Callable[[di
 
 
 TABLES = {
-    "persons": _person_table(dataset_features, lambda sample: sample | _pictures(sample, "image", "parts")),
+    "persons": _person_table(dataset_features, lambda sample: sample | _pictures(sample, "image", "parts", "layers")),
     "scenes": _scene_table(scene_features, _scene_record),
     "pose": _person_table(pose_features, _pose_record),
     "parsing": _person_table(parsing_features, _parsing_record),

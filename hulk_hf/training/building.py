@@ -33,6 +33,8 @@ from hulk_hf.training.label_features import load_label_features
 from hulk_hf.training.recipe import Recipe, TaskRecipe
 
 SMPL_FILE = "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl"
+# What `start_with` says -> what the names of tensors begin with that are taken over.
+_TAKEN = {"model": ("",), "encoder": ("hulk.tokenizers.", "hulk.encoder.")}
 # What a model that goes on from another has of its configuration.
 _KEPT_FIELDS = (
     "vision_config",
@@ -109,13 +111,16 @@ def build_model(
                 "on from (train that one first), a hub name, or 'bundled'"
             )
         earlier = HulkForHumanAnalysis.from_pretrained(source)
-        families = sorted({task.family for task in tasks.values()} - set(earlier.config.default_tasks))
+        there = earlier.config.default_tasks if given.start_with == "model" else ()
+        families = sorted({task.family for task in tasks.values()} - set(there))
         if recipe.lora is not None and families:
             raise ValueError(
                 f"recipe.lora: adapters do not learn the queries of a family, and {source} has none for {families}; "
-                f"expected a checkpoint that has, or tasks of its families {sorted(earlier.config.default_tasks)}"
+                f"expected a checkpoint that has, or tasks of its families {sorted(there)}"
             )
-        model = continue_from(earlier, tasks, settings, features)
+        if given.decoder is not None:
+            settings = {**settings, "decoder_config": given.decoder}
+        model = continue_from(earlier, tasks, settings, features, _TAKEN[given.start_with])
     else:
         sizes = {"vision_config": given.vision, "decoder_config": given.decoder}
         settings = {**settings, **{name: fields for name, fields in sizes.items() if fields is not None}}
@@ -160,6 +165,7 @@ def continue_from(
     tasks: Mapping[str, HulkTask],
     settings: Mapping[str, Any] | None = None,
     features: Callable[[str], torch.Tensor] = load_label_features,
+    parts: tuple[str, ...] = ("",),
 ) -> HulkForHumanAnalysis:
     """A model with other tasks that goes on from an earlier one: what they share is taken over.
 
@@ -168,6 +174,7 @@ def continue_from(
         tasks: Task name -> description, of the new model.
         settings: Fields of the configuration in which the new model differs.
         features: From the name of a new task to the features of its labels.
+        parts: What the names of tensors begin with that are taken over; the default is all of them.
 
     Raises:
         ValueError: A tensor has another shape in the two, or there are no features for the labels of a new task.
@@ -177,21 +184,23 @@ def continue_from(
     for name, value in (settings or {}).items():
         fields[name] = {**fields[name].to_dict(), **value} if isinstance(value, Mapping) else value
     model = HulkForHumanAnalysis(HulkConfig(tasks=list(tasks.values()), **copy.deepcopy(fields)))
-    new = [name for name in tasks if name not in earlier.hulk.tasks]
+    new = list(tasks) if parts != ("",) else [name for name in tasks if name not in earlier.hulk.tasks]
     labels = {}
     for name, head in _labelled(model).items():
         known = getattr(earlier, head, None)
         labels[name] = features(name) if name in new or known is None else known.label_features(name)
     initialize_from_scratch(model, labels)
     _set_bodies(model)
-    own, taken = model.state_dict(), earlier.state_dict()
-    for name in own.keys() & taken.keys():
-        if own[name].shape != taken[name].shape:
+    own = model.state_dict()
+    for name, tensor in earlier.state_dict().items():
+        if name not in own or not name.startswith(parts):
+            continue
+        if own[name].shape != tensor.shape:
             raise ValueError(
-                f"recipe.model.start_from: tensor {name!r} has shape {tuple(taken[name].shape)} there, expected "
+                f"recipe.model.start_from: tensor {name!r} has shape {tuple(tensor.shape)} there, expected "
                 f"{tuple(own[name].shape)}"
             )
-        own[name].copy_(taken[name])
+        own[name].copy_(tensor)
     set_label_features(model, labels)
     spread_labels(model, new)
     settle_heads(model, new)

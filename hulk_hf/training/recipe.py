@@ -25,6 +25,7 @@ class ModelRecipe:
         preset: Named size of `HulkConfig.preset`; not read where a checkpoint is given.
         start_from: Folder or hub name of a checkpoint, or `bundled`, that of this package. What it holds is taken
             over, sizes included; parts of tasks that it does not have start new. None starts from random weights.
+        start_with: What is taken over from it: `model`; or `encoder`, tokenizers and encoder alone.
         vision: Fields of `HulkVisionConfig` that differ from those of the preset.
         decoder: Fields of `HulkDecoderConfig` that differ from those of the preset, such as `modality_embedding`.
         query_tokens: `family`, a learned token for each family, as in the paper; or `shared`, the same for all,
@@ -39,6 +40,7 @@ class ModelRecipe:
 
     preset: str = "hulk-tiny"
     start_from: str | None = None
+    start_with: str = "model"
     vision: dict[str, Any] | None = None
     decoder: dict[str, Any] | None = None
     query_tokens: str = "family"
@@ -49,7 +51,9 @@ class ModelRecipe:
     def __post_init__(self) -> None:
         if self.query_tokens not in ("family", "shared"):
             raise ValueError(f"query_tokens: expected 'family' or 'shared', got {self.query_tokens!r}")
-        for name in ("vision", "decoder"):
+        if self.start_with not in ("model", "encoder"):
+            raise ValueError(f"start_with: expected 'model' or 'encoder', got {self.start_with!r}")
+        for name in ("vision",) if self.start_with == "encoder" else ("vision", "decoder"):
             if self.start_from is not None and getattr(self, name) is not None:
                 raise ValueError(f"{name}: expected None beside start_from, whose sizes are taken over")
         if self.start_from is not None and self.mae is not None:

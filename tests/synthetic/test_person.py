@@ -49,6 +49,16 @@ def visible(sample: dict, *names: str) -> bool:
     return all(sample["keypoints"][COCO_KEYPOINTS.index(name), 2] == 2 for name in names)
 
 
+def test_layers_say_what_belongs_to_a_person_and_what_hides_it(people: list[dict]) -> None:
+    carried = [(sample["layers"] == 1) & (sample["parts"] == 0) for sample in people]
+    carriers = [mask.sum() > 50 for mask in carried]
+    assert 0.1 < np.mean(carriers) < 0.9
+    assert max(mask.mean() for mask in carried) < 0.3
+    assert any((sample["layers"] == 2).any() for sample in people)
+    assert not all((sample["layers"] == 2).any() for sample in people)
+    assert all((sample["layers"] == 0).any() for sample in people)
+
+
 def test_format(people: list[dict]) -> None:
     for sample in people:
         assert sample["image"].shape == (256, 192, 3) and sample["image"].dtype == np.uint8
@@ -58,6 +68,8 @@ def test_format(people: list[dict]) -> None:
         assert sample["area"] == (sample["parts"] > 0).sum() >= 0.01 * 256 * 192
         assert sample["stance"] in STANCES
         assert sample["image"].std() > 3  # a picture, not a plain colour
+        assert sample["layers"].shape == (256, 192) and sample["layers"].dtype == np.uint8
+        assert (sample["layers"][sample["parts"] > 0] == 1).all()
 
 
 def test_same_arguments_same_bytes_here_and_elsewhere() -> None:

@@ -90,6 +90,42 @@ def test_recipes_that_go_on_from_the_bundled_model_have_its_tasks(kind, family):
     assert dataclasses.replace(task, body=bundled.body) == bundled, "set_body completes the body"
 
 
+def test_an_encoder_can_be_taken_over_alone_and_the_decoder_be_another(tmp_path):
+    start = small_model()
+    with torch.no_grad():
+        for parameter in start.parameters():
+            parameter.add_(0.5)
+    start.save_pretrained(tmp_path)
+    given = ModelRecipe(start_from=str(tmp_path), start_with="encoder", decoder={"modality_embedding": True})
+    tasks = {name: TASKS[name] for name in ("pose-small", "parsing-small")}
+    recipe = Recipe("x", [TaskRecipe(name) for name in tasks], model=given)
+    features = {name: start.dense_head.label_features(name) for name in tasks}
+    folder = tmp_path / "features"
+    folder.mkdir()
+    for name, values in features.items():
+        save_file({"features": values.contiguous()}, folder / f"{name}.safetensors")
+    given.label_features = str(folder)
+    model = build_model(recipe, tasks, {})
+    assert model.config.decoder_config.modality_embedding
+    assert model.config.vision_config.hidden_size == start.config.vision_config.hidden_size
+    earlier = start.state_dict()
+    same = {
+        name for name, tensor in model.state_dict().items() if name in earlier and torch.equal(tensor, earlier[name])
+    }
+    learned = {name for name, _ in model.named_parameters() if name in earlier}
+    assert {name for name in learned if name.startswith(("hulk.encoder.", "hulk.tokenizers."))} == same & learned
+    assert any(name.startswith("hulk.decoder.") for name in learned) and any("head" in name for name in learned)
+    recipe.lora = LoraRecipe()
+    with pytest.raises(ValueError, match=r"recipe\.lora: .* has none for \['parsing', 'pose'\]"):
+        build_model(recipe, tasks, {})
+    with pytest.raises(ValueError, match="start_with: expected 'model' or 'encoder', got 'decoder'"):
+        ModelRecipe(start_with="decoder")
+    with pytest.raises(ValueError, match="vision: expected None beside start_from"):
+        ModelRecipe(start_from="a", start_with="encoder", vision={"hidden_size": 8})
+    with pytest.raises(ValueError, match="decoder: expected None beside start_from"):
+        ModelRecipe(start_from="a", decoder={"hidden_size": 8})
+
+
 def test_a_checkpoint_of_another_size_is_refused():
     other = {**TASKS, "detection-small": dataclasses.replace(TASKS["detection-small"], anchors_per_side=4)}
     with pytest.raises(

@@ -87,10 +87,10 @@ class FamilyExamples:
         if not probability:
             return self.read(rows, *columns)
         found = dict(zip(columns, self.read(rows, *columns), strict=True))
-        parts = found["parts"] if "parts" in found else self.read(rows, "parts")[0]
-        found["images"], parts = add_bystanders(found["images"], found["boxes"], parts, probability, generator)
+        layers = self.read(rows, "layers")[0]
+        found["images"], hidden = add_bystanders(found["images"], found["boxes"], layers, probability, generator)
         if "parts" in found:
-            found["parts"] = parts
+            found["parts"] = found["parts"].masked_fill(hidden, 0)
         return list(found.values())
 
     def validation_rows(self, limit: int | None, batch_size: int = 32) -> Iterator[slice]:

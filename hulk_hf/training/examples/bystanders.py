@@ -3,9 +3,8 @@
 """Somebody else beside a person: what crops of pictures with several people show, and those of one person do not.
 
 Rendered people have company in a quarter of the pictures, mostly small or at the border; a network that learns from
-these follows whoever is most visible. Here another person of the batch is cut out along its parts and put next to a
-person, mostly behind it, sometimes in front. What people carry is no part of them: it stays behind where they are cut
-out, and somebody behind a person covers what that one carries.
+these follows whoever is most visible. Here another person of the batch is cut out, with what it carries, and put next
+to a person, mostly behind it, sometimes in front.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ _LIFT = 0.08  # of its feet, up or down, in heights
 
 
 def add_bystanders(
-    images: torch.Tensor, boxes: torch.Tensor, parts: torch.Tensor, probability: float, generator: torch.Generator
+    images: torch.Tensor, boxes: torch.Tensor, layers: torch.Tensor, probability: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the person of another picture of the batch beside some.
 
     Args:
         images: Shape (B, H, W, 3), uint8.
         boxes: Shape (B, 4), xywh of the person of each picture, in pixels.
-        parts: Shape (B, H, W), uint8: part of the person at each pixel, 0 elsewhere.
+        layers: Shape (B, H, W), uint8: 0 behind the person, 1 the person with what it carries, 2 in front of it.
         probability: Share of the pictures that somebody is added to; a picture alone in its batch gets nobody.
         generator: All randomness comes from here.
 
     Returns:
-        Pictures and parts, of the same shapes: those of who is added count as background. Boxes and whatever else is
-        known of a person stay as they are.
+        Pictures of the same shape, and where somebody was added: (B, H, W), bool. Boxes and whatever else is known of
+        a person stay as they are.
     """
     batch = len(images)
     draws = torch.rand(6, batch, generator=generator)
     chosen = torch.nonzero(draws[0] < probability)[:, 0]
     if batch < 2 or not len(chosen):
-        return images, parts
+        return images, torch.zeros_like(layers, dtype=torch.bool)
     _, front, side, near, height, lift = draws[:, chosen]
     # Rows are drawn at random: the one before is anybody.
     other = (chosen - 1) % batch
@@ -56,18 +55,18 @@ def add_bystanders(
     y = (rows - feet[:, None]) / scale[:, None] + (theirs[:, 1:2] + theirs[:, 3:])
     x, y = x / images.shape[2] * 2 - 1, y / images.shape[1] * 2 - 1
     grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
-    layers = torch.cat([images[other].permute(0, 3, 1, 2).float(), (parts[other, None] > 0).float()], dim=1)
-    layers = F.grid_sample(layers, grid, align_corners=False)
+    cut = torch.cat([images[other].permute(0, 3, 1, 2).float(), (layers[other, None] == 1).float()], dim=1)
+    cut = F.grid_sample(cut, grid, align_corners=False)
 
-    mask, person = layers[:, 3] > 0.5, parts[chosen] > 0
+    mask, person = cut[:, 3] > 0.5, layers[chosen] == 1
     hidden = (mask & person).sum(dim=(1, 2)) / person.sum(dim=(1, 2)).clamp(min=1)
     before = (front < _IN_FRONT) & (hidden < _COVERED)
-    covered = mask & (before[:, None, None] | ~person)
-    images, parts = images.clone(), parts.clone()
-    pixels = layers[:, :3].permute(0, 2, 3, 1).round().to(images.dtype)
+    covered = mask & (before[:, None, None] | (layers[chosen] == 0))
+    images, added = images.clone(), torch.zeros_like(layers, dtype=torch.bool)
+    pixels = cut[:, :3].permute(0, 2, 3, 1).round().to(images.dtype)
     images[chosen] = torch.where(covered[..., None], pixels, images[chosen])
-    parts[chosen] = torch.where(covered, 0, parts[chosen])
-    return images, parts
+    added[chosen] = covered
+    return images, added
 
 
 __all__ = ["add_bystanders"]
