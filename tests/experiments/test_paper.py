@@ -90,12 +90,22 @@ def test_differences_are_taken_by_seed():
     assert gaps["pose-coco"][0] == pytest.approx(0.1, abs=1e-4) and gaps["pose-coco"][1] < 2e-4
     # Student's t of two degrees of freedom: 4.303.
     assert gaps["parsing-lip"] == (pytest.approx(0.0), pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4))
-    report = paper.write_report(RESULTS)
-    assert "| pose-coco | OKS | 0.600 ± 0.100 | 0.500 ± 0.100 |" in report
-    assert "* joint minus alone: pose-coco +0.100 ± 0.000, parsing-lip +0.000 ± 0.248. `joint` is" in report
-    assert "`joint` is ahead in pose-coco; not told apart in parsing-lip." in report
     other = paper.differences(RESULTS, "alone", "joint")
     assert other["pose-coco"][0] < -other["pose-coco"][1]
+
+
+def test_the_report_says_which_claims_show_up():
+    report = paper.write_report(RESULTS)
+    assert "| task | figure | joint | alone |" in report
+    assert "| pose-coco | OKS | 0.600 ± 0.100 | 0.500 ± 0.100 |" in report
+    assert "(`joint` minus `alone`): pose-coco +0.100 ± 0.000, parsing-lip +0.000 ± 0.248. It shows up" in report
+    assert "It shows up in pose-coco. Nothing is told apart in parsing-lip." in report
+    assert "query token" not in report, "there is no such arm"
+    swapped = paper.write_report({"joint": RESULTS["alone"], "alone": RESULTS["joint"]})
+    assert "The opposite shows up in pose-coco." in swapped
     single = {arm: {"pose-coco": {0: 0.5}} for arm in ("joint", "alone")}
-    assert "pose-coco +0.000 ± inf. `joint` is not told apart in pose-coco." in paper.write_report(single)
-    assert "## Modality indicators" not in report, "nothing to compare with"
+    assert "pose-coco +0.000 ± inf. Nothing is told apart in pose-coco." in paper.write_report(single)
+
+
+def test_claims_are_about_arms():
+    assert {arm for _, better, other in paper.CLAIMS for arm in (better, other)} == {*paper.ARMS, "alone"}
