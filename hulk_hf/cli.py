@@ -8,11 +8,13 @@ Exit codes: 0 done, 1 the check that was asked for failed, 2 the command was use
 from __future__ import annotations
 
 import json
+import os
+import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -79,11 +81,31 @@ def train(
     cache: Annotated[
         Path, typer.Option(help="Folder of the rendered people; runs share it, what is missing is rendered.")
     ] = Path("runs/data"),
+    builder: Annotated[
+        str | None,
+        typer.Option(help="MODULE:FUNCTION that makes the examples of other data.", show_default=False),
+    ] = None,
 ) -> None:
     """Train a model from a recipe; a run that was killed goes on from its last checkpoint."""
     from hulk_hf.training.loop import train as run
 
-    typer.echo(run(recipe, output, resume=resume, overrides=overrides or [], cache=cache))
+    makes = None if builder is None else _find_builder(builder)
+    typer.echo(run(recipe, output, resume=resume, overrides=overrides or [], cache=cache, builder=makes))
+
+
+def _find_builder(name: str) -> Callable[..., Any]:
+    """The function `module:function`, looked for in the current folder too, as `python -m` does."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ValueError(
+            f"--builder: expected MODULE:FUNCTION that can be imported, got {name!r} ({error})"
+        ) from error
+    if not callable(found):
+        raise ValueError(f"--builder: expected a function, {name!r} is of type {type(found).__name__}")
+    return cast("Callable[..., Any]", found)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from hulk_hf.figures import format_figures
 from hulk_hf.modeling.tasks_hulk import FAMILIES, KNOWN_TASKS
 from hulk_hf.synthetic.dataset import SyntheticPersons
 from hulk_hf.task_figures import format_tasks
+from hulk_hf.training.bundle import file_hash
 from hulk_hf.training.evaluation import mean_pose, place_mean_pose, pose_figures, predict_poses
 from hulk_hf.training.recipe import Recipe, load_recipe
 from hulk_hf.training.typed_yaml import build
@@ -43,6 +44,10 @@ def test_readme_and_card_show_the_measured_figures(root, training):
     for table in (format_tasks(training["tasks"]), format_figures(training["figures"])):
         assert table in (root / "README.md").read_text(encoding="utf-8")
         assert table in (BUNDLE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_figures_are_of_these_weights(training):
+    assert file_hash(BUNDLE / "model.safetensors") == training["sha256"]
 
 
 def test_it_knows_every_family():

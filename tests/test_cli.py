@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,10 +57,31 @@ def test_train_hands_everything_on(behind: Callable[..., list]) -> None:
     calls = behind("hulk_hf.training.loop", "train")
     words = ("a.yaml", "steps=3", "batch_size=4", "--output", "out", "--no-resume", "--cache", "drawn")
     assert run("train", *words) == 0
-    options = {"resume": False, "overrides": ["steps=3", "batch_size=4"], "cache": Path("drawn")}
+    options = {"resume": False, "overrides": ["steps=3", "batch_size=4"], "cache": Path("drawn"), "builder": None}
     assert calls == [(("a.yaml", Path("out")), options)]
     assert run("train", "tiny") == 0
-    assert calls[1] == (("tiny", None), {"resume": True, "overrides": [], "cache": Path("runs/data")})
+    usual = {"resume": True, "overrides": [], "cache": Path("runs/data"), "builder": None}
+    assert calls[1] == (("tiny", None), usual)
+    assert run("train", "tiny", "--builder", "math:floor") == 0
+    assert calls[2][1] == {**usual, "builder": math.floor}
+
+
+def test_own_data_are_made_by_a_function_that_lies_here(behind, tmp_path, monkeypatch) -> None:
+    calls = behind("hulk_hf.training.loop", "train")
+    (tmp_path / "own_data_here.py").write_text("def examples(*given):\n    return 'mine'\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    assert run("train", "official-vit-b", "--builder", "own_data_here:examples") == 0
+    assert calls[0][1]["builder"]() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("no_such_module:f", "no_such_module"), ("math:no_such", "no_such"), ("math:pi", "float")]
+)
+def test_a_builder_that_is_not_there_is_refused(name, told, capsys) -> None:
+    assert run("train", "official-vit-b", "--builder", name) == 2
+    error = capsys.readouterr().err
+    assert "--builder: expected" in error and told in error
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ python -m hulk_hf.training.bundle runs/tiny-joint --photographs FOLDER
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 from pathlib import Path
@@ -30,7 +31,7 @@ _CARD = """# hulk-tiny
 
 A small Hulk ({parameters:.1f} M parameters) that does {families} with one trunk, trained by this project from random
 weights. It is the result of {runs} after each other, each from the weights of the one before, {minutes} minutes of
-wall time together, evaluations included:
+wall time together, evaluations included and rendering left out:
 
 {history}
 
@@ -154,6 +155,12 @@ def store_in_half(file: Path) -> None:
     file.chmod(readable)
 
 
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def bundle(
     run: Path,
     photographs: Path | None = None,
@@ -190,6 +197,7 @@ def bundle(
         "runs": [*earlier, own],
         "tasks": compare_tasks(output, alone, samples, cache=cache),
         "figures": compare_poses(output, photographs=photographs, cache=cache),
+        "sha256": file_hash(output / "model.safetensors"),  # of the weights that all this was measured with
     }
     (output / "training.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
     card = front_matter(model) + "\n" + write_card(model, training)
@@ -214,4 +222,13 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["bundle", "describe_run", "read_curves", "read_run", "read_throughput", "store_in_half", "write_card"]
+__all__ = [
+    "bundle",
+    "describe_run",
+    "file_hash",
+    "read_curves",
+    "read_run",
+    "read_throughput",
+    "store_in_half",
+    "write_card",
+]

@@ -8,13 +8,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 
+# What a full disk ends in: torch and safetensors have errors of their own for it.
+_WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)
 _PATTERN = re.compile(r"step-(\d+)$")
 # What a run may change on its way, since no weight depends on it.
 _FREE_KEYS = {
@@ -57,11 +60,11 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: d
         accelerator.save_state(str(temporary))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            run = {"step": step, "processes": accelerator.num_processes, "recipe": recipe, "log": log}
+            run = {"step": step, "sharded": _is_sharded(accelerator), "recipe": recipe, "log": log}
             (temporary / "run.json").write_text(json.dumps(run), encoding="utf-8")
             _flush(temporary)
             os.replace(temporary, final)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own for a full disk
+    except _WRITING_ERRORS as error:
         shutil.rmtree(temporary, ignore_errors=True)
         earlier = find_checkpoints(folder)
         raise OSError(
@@ -73,6 +76,36 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, recipe: d
         for _, old in find_checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
     accelerator.wait_for_everyone()
+
+
+def _is_sharded(accelerator: Accelerator) -> bool:
+    return bool(accelerator.distributed_type == DistributedType.FSDP)
+
+
+def write_whole(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a folder whole or not at all, in place of an earlier one.
+
+    Args:
+        folder: The folder.
+        write: Writes the files of a folder that it is given.
+
+    Raises:
+        OSError: It cannot be written, because the disk is full for example; what was there is as it was.
+    """
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        write(temporary)
+        _flush(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except _WRITING_ERRORS as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OSError(
+            f"{folder} cannot be written ({error}): make room and start the run again, which goes on from its last "
+            "checkpoint"
+        ) from error
 
 
 def _flush(folder: Path) -> None:
@@ -95,7 +128,8 @@ def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> tup
         The number of finished steps and the state of the log; 0 and an empty state without a checkpoint.
 
     Raises:
-        ValueError: The checkpoint was written with a recipe that leads to other weights.
+        ValueError: The checkpoint was written with a recipe that leads to other weights, or in another way: sharded,
+            or whole.
     """
     found = find_checkpoints(folder)
     if not found:
@@ -108,6 +142,13 @@ def load_checkpoint(accelerator: Accelerator, folder: Path, recipe: dict) -> tup
         raise ValueError(
             f"output: {folder.parent} holds a run with another recipe (different: {changed}); "
             "use another folder, or start over with --no-resume"
+        )
+    sharded = run.get("sharded", False)
+    if sharded != _is_sharded(accelerator):
+        ways = {False: "whole (one process or DDP)", True: "sharded (FSDP)"}
+        raise ValueError(
+            f"output: the model of {newest} is stored {ways[sharded]}, and this run has it {ways[not sharded]}; go on "
+            "with the launcher it began with, or start over with --no-resume"
         )
     accelerator.load_state(str(newest))
     return step, run.get("log", {})
@@ -124,4 +165,4 @@ def _decisive(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-__all__ = ["find_checkpoints", "load_checkpoint", "save_checkpoint"]
+__all__ = ["find_checkpoints", "load_checkpoint", "save_checkpoint", "write_whole"]

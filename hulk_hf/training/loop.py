@@ -40,7 +40,7 @@ from hulk_hf.training.building import (
     resolve_tasks,
     save_model,
 )
-from hulk_hf.training.checkpoints import find_checkpoints, load_checkpoint, save_checkpoint
+from hulk_hf.training.checkpoints import find_checkpoints, load_checkpoint, save_checkpoint, write_whole
 from hulk_hf.training.gradients import Clock, SlotGradients
 from hulk_hf.training.initialization import whiten_patches
 from hulk_hf.training.log import RunLog, describe_machine
@@ -330,9 +330,9 @@ class _Run:
         model = self._whole_model()
         if accelerator.is_main_process:
             if adapters is not None:
-                save_adapter(adapters, self.folder / "adapter")
+                write_whole(self.folder / "adapter", lambda folder: save_adapter(adapters, folder))
                 adapters.merge_and_unload()
-            save_model(model, self.folder / "model", self.tokenizer)
+            write_whole(self.folder / "model", lambda folder: save_model(model, folder, self.tokenizer))
         accelerator.wait_for_everyone()
 
 

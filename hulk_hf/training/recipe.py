@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hulk_hf.modeling.configuration_hulk import HulkDecoderConfig, HulkVisionConfig
 from hulk_hf.training.augmentation import Augmentation
 from hulk_hf.training.typed_yaml import build, read_yaml
 
@@ -53,6 +54,9 @@ class ModelRecipe:
             raise ValueError(f"query_tokens: expected 'family' or 'shared', got {self.query_tokens!r}")
         if self.start_with not in ("model", "encoder"):
             raise ValueError(f"start_with: expected 'model' or 'encoder', got {self.start_with!r}")
+        for name, known in (("vision", HulkVisionConfig()), ("decoder", HulkDecoderConfig())):
+            if unknown := sorted(set(getattr(self, name) or {}) - set(vars(known))):
+                raise ValueError(f"{name}: no field {unknown[0]!r}, expected fields of {type(known).__name__}")
         for name in ("vision",) if self.start_with == "encoder" else ("vision", "decoder"):
             if self.start_from is not None and getattr(self, name) is not None:
                 raise ValueError(f"{name}: expected None beside start_from, whose sizes are taken over")

@@ -26,14 +26,15 @@ from safetensors.torch import load_file
 
 from hulk_hf.modeling.modeling_analysis_hulk import HulkForHumanAnalysis
 from hulk_hf.modeling.processing_hulk import HulkProcessor
-from hulk_hf.training.checkpoints import find_checkpoints
+from hulk_hf.training import loop
+from hulk_hf.training.building import save_model
+from hulk_hf.training.checkpoints import find_checkpoints, write_whole
 from hulk_hf.training.log import read_log
-from hulk_hf.training.loop import __file__ as loop_file
 from hulk_hf.training.loop import train
 from hulk_hf.training.recipe import Recipe, load_recipe
 
 PROGRAM = Path(made_up_examples.__file__)
-LAUNCHERS = Path(loop_file).parent / "launchers"
+LAUNCHERS = Path(loop.__file__).parent / "launchers"
 RECIPE = """
 name: made-up
 model: {{start_from: {start}}}
@@ -287,6 +288,56 @@ def test_a_full_disk_ends_with_the_last_checkpoint_usable(recipe_file, whole_run
     assert largest_difference(run, whole_run) == 0.0
 
 
+def test_a_disk_that_fills_up_at_the_end_leaves_the_last_checkpoint(recipe_file, whole_run, tmp_path, monkeypatch):
+    run, limits = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save(*given):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        save_model(*given)
+
+    monkeypatch.setattr(loop, "save_model", save)
+    try:
+        with pytest.raises(OSError, match=r"run/model cannot be written .*: make room and start the run again"):
+            run_here(recipe_file, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (run / "model").exists() and not list(run.glob(".*"))
+    monkeypatch.undo()
+    run_here(recipe_file, run)
+    assert largest_difference(run, whole_run) == 0.0
+
+
+def test_a_folder_is_written_whole_or_stays_as_it_was(tmp_path):
+    folder = tmp_path / "model"
+
+    def write(words):
+        def fill(path):
+            path.mkdir()
+            (path / "a.txt").write_text(words)
+            if words == "half":
+                raise OSError("no space left")
+
+        return fill
+
+    write_whole(folder, write("first"))
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(folder, write("half"))
+    assert (folder / "a.txt").read_text() == "first"
+    write_whole(folder, write("second"))
+    assert (folder / "a.txt").read_text() == "second" and [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_whole_model_does_not_go_on_from_shards(recipe_file, whole_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    _, newest = find_checkpoints(run / "checkpoints")[-1]
+    told = json.loads((newest / "run.json").read_text())
+    assert told["sharded"] is False
+    (newest / "run.json").write_text(json.dumps({**told, "sharded": True}))
+    with pytest.raises(ValueError, match=r"is stored sharded \(FSDP\), and this run has it whole"):
+        run_here(recipe_file, run)
+
+
 def test_a_dead_data_worker_ends_with_a_clear_error(recipe_file, whole_run, tmp_path):
     run, here = tmp_path / "run", os.getpid()
 
@@ -302,6 +353,9 @@ def test_a_dead_data_worker_ends_with_a_clear_error(recipe_file, whole_run, tmp_
     with pytest.raises(ChildProcessError, match=r"data_workers: a process that makes batches died .*step-000002"):
         run_here(recipe_file, run, "data_workers=1", "stages.0.steps=40", builder=builder)
     assert [step for step, _ in find_checkpoints(run / "checkpoints")][-1:] == [2]
+    run_here(recipe_file, run, "stages.0.steps=40")
+    run_here(recipe_file, tmp_path / "undisturbed", "stages.0.steps=40")
+    assert largest_difference(run, tmp_path / "undisturbed") == 0.0
 
 
 def test_another_recipe_does_not_continue_a_joint_run(recipe_file, whole_run):

@@ -131,3 +131,9 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path):
     file.write_text("name: [", encoding="utf-8")
     with pytest.raises(ValueError, match=r"recipe '.*list\.yaml': expected YAML"):
         load_recipe(file)
+
+
+@pytest.mark.parametrize("part", ["vision", "decoder"])
+def test_fields_that_a_part_of_the_model_does_not_have_are_refused(part):
+    with pytest.raises(ValueError, match=rf"{part}: no field 'hiden_size', expected fields of Hulk\w+Config"):
+        load_recipe("paper-joint", [f"model={{{part}: {{hiden_size: 8}}}}"])

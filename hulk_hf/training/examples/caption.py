@@ -38,10 +38,14 @@ class CaptionExamples(FamilyExamples):
         return AutoTokenizer.from_pretrained(TOKENIZER_PATH)
 
     def tokens(self, captions: Sequence[str]) -> torch.Tensor:
-        """Numbers of the words of captions, from the first word to padding: shape (B, `max_length` + 1) at most."""
+        """Numbers of the words of captions, from the first word to padding: shape (B, `max_length` + 1).
+
+        All have this length, as released: padding is a target, and the mean over a task's slots is to be one over
+        their words.
+        """
         return self.tokenizer(
             [normalise(caption) for caption in captions],
-            padding=True,
+            padding="max_length",
             truncation=True,
             max_length=self.task.max_length + 1,
             return_tensors="pt",
