@@ -145,10 +145,12 @@ def write_report(results: Results, recipe_name: str = RECIPE) -> str:
         "stand out, and of twenty that are none, one is told by chance.",
         "",
     ]
-    for claim, better, other in CLAIMS:
-        if better not in results or other not in results:
-            continue
-        gaps = differences(results, better, other)
+    compared = [(claim, better, other) for claim, better, other in CLAIMS if {better, other} <= results.keys()]
+    all_gaps = [differences(results, better, other) for _, better, other in compared]
+    shown = sum(any(mean > known for mean, known in gaps.values()) for gaps in all_gaps)
+    opposed = sum(any(mean < -known for mean, known in gaps.values()) for gaps in all_gaps)
+    lines += [f"Of {len(compared)} claims, {shown} show up in some task here, and of {opposed} the opposite does.", ""]
+    for (claim, better, other), gaps in zip(compared, all_gaps, strict=True):
         numbers = ", ".join(f"{task} {mean:+.3f} ± {known:.3f}" for task, (mean, known) in gaps.items())
         lines += [f"* **{claim}** (`{better}` minus `{other}`): {numbers}. {_told(gaps)}"]
     return "\n".join([*lines, ""])

@@ -101,8 +101,10 @@ def test_the_report_says_which_claims_show_up():
     assert "(`joint` minus `alone`): pose-coco +0.100 ± 0.000, parsing-lip +0.000 ± 0.248. It shows up" in report
     assert "It shows up in pose-coco. Nothing is told apart in parsing-lip." in report
     assert "query token" not in report, "there is no such arm"
+    assert "Of 1 claims, 1 show up in some task here, and of 0 the opposite does." in report
     swapped = paper.write_report({"joint": RESULTS["alone"], "alone": RESULTS["joint"]})
     assert "The opposite shows up in pose-coco." in swapped
+    assert "Of 1 claims, 0 show up in some task here, and of 1 the opposite does." in swapped
     single = {arm: {"pose-coco": {0: 0.5}} for arm in ("joint", "alone")}
     assert "pose-coco +0.000 ± inf. Nothing is told apart in pose-coco." in paper.write_report(single)
 
