@@ -163,7 +163,7 @@ def write_report(results: dict[str, dict[str, dict[int, dict[str, float]]]], ste
     lines.append("")
     for family, arms in results.items():
         margins = [arms["named"][seed]["after"] - arms["random"][seed]["after"] for seed in arms["named"]]
-        lines.append(f"* {family}: named minus random, after: {mean_and_spread(margins)}.")
+        lines.append(f"* {family}: named minus random, after: {mean_and_spread(margins)} ({len(margins)} seeds).")
     return "\n".join([*lines, ""])
 
 

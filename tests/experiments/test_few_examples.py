@@ -87,7 +87,7 @@ def test_names_are_put_beside_random_features(checkpoint, cache, monkeypatch):
     assert pose["named"][0]["no look"] == pose["random"][0]["no look"]
     assert pose["named"][0]["before"] != pose["random"][0]["before"]
     margin = pose["named"][0]["after"] - pose["random"][0]["after"]
-    assert f"* pose: named minus random, after: {margin:.3f}." in new_labels.write_report(results, 2)
+    assert f"* pose: named minus random, after: {margin:.3f} (1 seeds)." in new_labels.write_report(results, 2)
 
 
 def test_vectors_have_a_rate_of_their_own(checkpoint, cache):
